@@ -1,0 +1,1 @@
+//! The composition root: what `serve` starts, in which order, and how it stops.

@@ -1,0 +1,1 @@
+//! Settings of the process: flag over environment over file over default.

@@ -1,0 +1,253 @@
+//! What the parent and a worker say to each other over their socketpair.
+//!
+//! Each message is one [`postcard`] value in a length-delimited frame (4 bytes, big endian, at most [`MAX_FRAME`]). Both
+//! sides are the same executable, so the version only guards against an executable that was replaced under a running
+//! parent. Media times are nanoseconds or 90 kHz ticks of *running time*: `CLOCK_MONOTONIC` minus [`Start::base_ns`], one
+//! timeline for all workers of a parent's life, so that a restarted worker goes on where the dead one stopped.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// Raised with every change to a message.
+pub const VERSION: u16 = 1;
+
+/// Longest frame on the socket, in bytes. A part of 500 ms at 40 Mbit/s is 2.5 MB.
+pub const MAX_FRAME: usize = 16 << 20;
+
+/// From the parent to the worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum ToWorker {
+    /// The first message: what to do for the rest of the process's life.
+    Start(Start),
+    /// Make the next frame a keyframe and start a part with it, as soon as the encoder can. Ignored by passthrough.
+    Keyframe,
+    /// One FLV tag of the publisher that this worker serves (only with [`Task::Publisher`]).
+    Tag(FlvTag),
+    /// Flush what is whole, say [`FromWorker::Ended`], exit 0.
+    Stop,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Start {
+    /// [`VERSION`] of the sender.
+    pub version: u16,
+    /// `CLOCK_MONOTONIC` at running time zero, in nanoseconds.
+    pub base_ns: u64,
+    pub task: Task,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Task {
+    /// Capture a camera and a microphone, or the test pattern, encode, send parts.
+    Capture(Capture),
+    /// Take FLV tags of one RTMP publisher, send parts without encoding.
+    Publisher { part_ms: u32 },
+    /// Watch cameras and microphones; send [`FromWorker::Devices`] at once and at each change.
+    Devices,
+    /// Time each encoder that exists at 1280x720; send [`FromWorker::Encoders`]; exit 0.
+    Encoders,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Capture {
+    pub video: VideoInput,
+    pub audio: AudioInput,
+    pub width: u32,
+    pub height: u32,
+    /// Frames per second, 5 to 60.
+    pub frame_rate: u32,
+    /// Video bit rate in kbit/s.
+    pub video_kbps: u32,
+    /// Length of a part in milliseconds, 200 to 1000. The worker rounds it to whole frames.
+    pub part_ms: u32,
+    /// Name of the encoder element to use (`x264enc`, …), or none to try them in order and take the first that works.
+    pub encoder: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum VideoInput {
+    /// Noisy moving picture with the wall clock burnt in.
+    TestPattern,
+    /// A camera by [`Device::id`].
+    Camera(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum AudioInput {
+    Silence,
+    /// A quiet tone with a tick each second.
+    TestTone,
+    /// A microphone by [`Device::id`].
+    Microphone(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FlvTag {
+    pub kind: TagKind,
+    /// RTMP time stamp, milliseconds; it wraps at 2^32.
+    pub timestamp_ms: u32,
+    /// The tag's body: codec byte first, as in FLV 10.1 annex E.4.
+    pub body: Bytes,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TagKind {
+    Audio,
+    Video,
+}
+
+/// From the worker to the parent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum FromWorker {
+    /// The first message.
+    Hello {
+        version: u16,
+    },
+    /// The parts that follow are decoded with this. Sent before the first part and whenever it changes.
+    Init(Init),
+    Part(Part),
+    /// About ten times a second.
+    Level(Level),
+    /// A JPEG of at most 640x360, about every 5 s, the first within a second.
+    Snapshot {
+        jpeg: Bytes,
+    },
+    /// About once a second.
+    Stats(Stats),
+    /// The source's condition changed.
+    State(SourceState),
+    Devices(Vec<Device>),
+    Encoders(Vec<EncoderSpeed>),
+    /// Something went wrong; with `fatal` the worker exits next.
+    Error {
+        code: ErrorCode,
+        message: String,
+        fatal: bool,
+    },
+    /// Answer to [`ToWorker::Stop`]: no part follows.
+    Ended,
+}
+
+/// An initialisation section (`ftyp` + `moov`), the target of EXT-X-MAP.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Init {
+    /// Which rendition of the program; 0 is the only one, or the best.
+    pub rendition: u8,
+    pub bytes: Bytes,
+    /// RFC 6381 codecs, comma separated, video first: `avc1.64001f,mp4a.40.2`.
+    pub codecs: String,
+    pub width: u32,
+    pub height: u32,
+    /// Frames per 1000 s; 0 where the source does not tell.
+    pub frame_rate_milli: u32,
+    pub has_audio: bool,
+    /// No part of this init lasts longer, in 90 kHz ticks: EXT-X-PART-INF's PART-TARGET.
+    pub part_target: u32,
+}
+
+/// One CMAF chunk, complete: `moof` + `mdat`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Part {
+    pub rendition: u8,
+    /// Decode time of the first video frame in running time, 90 kHz ticks; equals its `tfdt`.
+    pub start: u64,
+    /// Sum of its video frames' durations, 90 kHz ticks.
+    pub duration: u32,
+    /// Begins with a keyframe (an IDR with its parameter sets in the init).
+    pub independent: bool,
+    /// The timeline or the encoding breaks before this part.
+    pub discontinuity: bool,
+    pub bytes: Bytes,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Level {
+    /// Peak of the last 100 ms per channel, dBFS, clamped to -100 ..= 0.
+    pub peak_db: [f32; 2],
+    /// RMS of the last 100 ms per channel, dBFS, clamped to -100 ..= 0.
+    pub rms_db: [f32; 2],
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Stats {
+    /// Frames encoded or passed through since the start.
+    pub frames: u64,
+    /// Frames that the source should have given and did not, or that came too late, since the start.
+    pub dropped: u64,
+    /// Media bits per second over the last second.
+    pub bitrate: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SourceState {
+    /// Opening devices, or waiting for the publisher's first keyframe.
+    Starting,
+    /// Picture is flowing.
+    Running,
+    /// The picture is lost; a slate is shown in its place.
+    VideoLost,
+    /// The sound is lost; silence takes its place.
+    AudioLost,
+}
+
+/// A camera or a microphone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// Stable over unplugging and restarts: made from the bus path, not from `/dev/videoN`.
+    pub id: String,
+    pub kind: DeviceKind,
+    /// What its maker calls it.
+    pub label: String,
+    /// Cameras: what it can give, best first.
+    pub formats: Vec<DeviceFormat>,
+    /// The camera encodes H.264 itself.
+    pub gives_h264: bool,
+    /// The microphone of this camera, by [`Device::id`], where both hang on one USB device.
+    pub sibling: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeviceKind {
+    Camera,
+    Microphone,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceFormat {
+    /// `raw`, `mjpeg` or `h264`.
+    pub encoding: String,
+    pub width: u32,
+    pub height: u32,
+    /// Highest frames per second.
+    pub frame_rate: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EncoderSpeed {
+    /// GStreamer element: `x264enc`, `v4l2h264enc`, `vah264enc`, …
+    pub name: String,
+    /// Frames per second at 1280x720, or why it does not work.
+    pub frames_per_second: Result<f32, String>,
+}
+
+/// Stable codes of what can go wrong in a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ErrorCode {
+    /// A GStreamer plugin is not installed.
+    MissingPlugin,
+    /// The camera cannot be opened (busy, gone, no permission).
+    CameraUnavailable,
+    MicrophoneUnavailable,
+    /// No encoder works.
+    NoEncoder,
+    /// The publisher sends something else than H.264 and AAC.
+    UnsupportedCodec,
+    /// The publisher sends no video.
+    NoVideo,
+    /// The publisher's media cannot be understood.
+    BadMedia,
+    /// The pipeline failed.
+    Pipeline,
+    /// The parent speaks another version.
+    Version,
+}
