@@ -1,3 +1,8 @@
 //! Pure media logic: no clock, no file, no socket, no GStreamer. Bytes in, bytes and facts out.
 
+pub mod packager;
+pub mod playlist;
+pub mod progressive;
 pub mod protocol;
+pub mod reload;
+pub mod window;
