@@ -12,6 +12,8 @@ pub mod stream_keys;
 
 pub use db::Db;
 pub use error::StoreError;
+/// What a closure for [`Db`] is given, for rooms above that hand it on to the queries here.
+pub use rusqlite::Connection;
 
 /// Reads a column that holds one word of a closed set.
 fn word<T>(row: &rusqlite::Row<'_>, index: usize) -> rusqlite::Result<T>
