@@ -11,7 +11,6 @@ use tokio::time::{Instant, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::base::clock;
-use crate::media::flv;
 use crate::media::packager::Packager;
 use crate::media::protocol::{FlvTag, FromWorker, Init, Level, Part, SourceState, Stats, Task, ToWorker};
 use crate::media::window::Window;
@@ -412,7 +411,7 @@ async fn receive(tags: &mut Option<mpsc::Receiver<FlvTag>>) -> Option<FlvTag> {
 
 impl Session {
     fn take(&mut self, tag: FlvTag) {
-        if flv::is_sequence_header(&tag) {
+        if tag.is_sequence_header() {
             self.headers[tag.kind as usize] = Some(tag.clone());
         }
         if self.up {

@@ -92,9 +92,8 @@ pub fn inputs(source_id: &str, microphone: Option<&str>, devices: &[Device]) -> 
     if source_id == TEST {
         return Some((VideoInput::TestPattern, AudioInput::TestTone));
     }
-    let camera = devices.iter().find(|device| {
-        device.kind == DeviceKind::Camera && device_source_id(device) == source_id
-    })?;
+    let camera =
+        devices.iter().find(|device| device.kind == DeviceKind::Camera && device_source_id(device) == source_id)?;
     let mut microphones = microphones_of(camera, devices);
     let audio = match microphone {
         Some(wanted) => microphones.find(|device| device_source_id(device) == wanted),

@@ -152,20 +152,23 @@ impl Studio {
         }
     }
 
-    /// A publisher with a good key is here: its tags feed the source's program. Dropping the guard tells that it is gone.
-    pub async fn publisher_arrived(&self, key_id: &str, label: &str, tags: mpsc::Receiver<FlvTag>) -> Connected {
+    /// A publisher with a good key is here; none if one with the same key is here already. It counts as connected until
+    /// the guard is dropped.
+    pub fn publisher_arrives(&self, key_id: &str, label: &str) -> Option<Connected> {
         let source_id = source::publisher_source_id(key_id);
-        self.0.publishers.send_modify(|publishers| {
-            publishers.insert(source_id.clone(), label.to_owned());
+        let fresh = self.0.publishers.send_if_modified(|publishers| {
+            let fresh = !publishers.contains_key(&source_id);
+            publishers.entry(source_id.clone()).or_insert_with(|| label.to_owned());
+            fresh
         });
-        let program = self.run(&source_id, Task::Publisher { part_ms: self.0.config.part_ms });
-        program.publish(tags).await;
-        Connected { studio: self.clone(), source_id }
+        fresh.then(|| Connected { studio: self.clone(), source_id })
     }
 
-    /// Whether a publisher with this key is connected.
-    pub fn is_publishing(&self, key_id: &str) -> bool {
-        self.0.publishers.borrow().contains_key(&source::publisher_source_id(key_id))
+    /// The publisher's tags feed its source's program.
+    pub async fn publisher_feeds(&self, key_id: &str, tags: mpsc::Receiver<FlvTag>) {
+        let source_id = source::publisher_source_id(key_id);
+        let program = self.run(&source_id, Task::Publisher { part_ms: self.0.config.part_ms });
+        program.publish(tags).await;
     }
 
     /// The broadcast on air from a source.

@@ -100,4 +100,11 @@ impl StreamKeys {
         }
         Ok(Some(key))
     }
+
+    /// Whether a publisher that was let in with this key may go on.
+    pub async fn is_live(&self, id: &str) -> Result<bool, StoreError> {
+        let id = id.to_string();
+        let key = self.db.read(move |connection| stream_keys::get(connection, &id)).await?;
+        Ok(key.is_some_and(|key: StreamKey| key.revoked_at.is_none()))
+    }
 }
