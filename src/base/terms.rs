@@ -25,20 +25,6 @@ macro_rules! term {
 }
 
 term! {
-    /// Who may watch a broadcast.
-    Audience {
-        /// Everyone who reaches the box.
-        Public = "public",
-        /// Whoever knows the PIN.
-        Pin = "pin",
-        /// Every account.
-        Members = "members",
-        /// Broadcasters and admins.
-        Staff = "staff",
-    }
-}
-
-term! {
     /// Where a broadcast is in its life.
     BroadcastState {
         Scheduled = "scheduled",

@@ -2,7 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, Result, Row, params, params_from_iter};
 
-use crate::base::terms::{Audience, BroadcastState, SourceKind};
+use crate::accounts::permission::Audience;
+use crate::base::terms::{BroadcastState, SourceKind};
 
 /// One row, all but the thumbnail.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,7 +47,7 @@ fn from_row(row: &Row<'_>) -> Result<Broadcast> {
         title: row.get(1)?,
         description: row.get(2)?,
         tags: tags.lines().map(str::to_owned).collect(),
-        audience: term(row, 4, Audience::parse)?,
+        audience: super::word(row, 4)?,
         pin: row.get(5)?,
         state: term(row, 6, BroadcastState::parse)?,
         failure: row.get(7)?,
@@ -198,8 +199,12 @@ pub fn edit(connection: &Connection, id: &str, edit: &Edit) -> Result<bool> {
     Ok(changed > 0)
 }
 
+/// Tells that a broadcast has got on; one that is over stays over.
 pub fn set_state(connection: &Connection, id: &str, state: BroadcastState) -> Result<()> {
-    connection.execute("UPDATE broadcasts SET state = ?2 WHERE id = ?1", params![id, state.as_str()])?;
+    connection.execute(
+        "UPDATE broadcasts SET state = ?2 WHERE id = ?1 AND state IN ('scheduled', 'starting', 'live')",
+        params![id, state.as_str()],
+    )?;
     Ok(())
 }
 

@@ -14,6 +14,7 @@ pub mod stream_keys;
 
 pub use db::Db;
 pub use error::StoreError;
+pub use rusqlite::{Connection, Transaction};
 
 /// Reads a column that holds one word of a closed set.
 fn word<T>(row: &rusqlite::Row<'_>, index: usize) -> rusqlite::Result<T>

@@ -1,1 +1,5 @@
 //! web
+
+pub mod assets;
+pub mod i18n;
+pub mod page;

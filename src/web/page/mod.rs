@@ -1,0 +1,204 @@
+//! Views: what each page shows, as plain data beside its template. No service is called from here, and no rule of
+//! the product is decided here; handlers fill these structs.
+
+pub mod home;
+#[cfg(test)]
+mod samples;
+pub mod watch;
+
+use std::fmt;
+
+use askama::filters::HtmlSafe;
+
+use super::assets::asset;
+use super::i18n::Lang;
+use crate::base::clock;
+
+/// What every page carries.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// The language; `site.t.…()` are the texts.
+    pub t: Lang,
+    /// What the clinic calls its site.
+    pub name: String,
+    /// Path and query of this page: where the language switch and signing in come back to.
+    pub here: String,
+    pub who: Option<Who>,
+    /// The session's form token; empty when nobody is signed in.
+    pub csrf: String,
+    /// The time at which the page is made, milliseconds since 1970.
+    pub now_ms: i64,
+    /// What the last form did, said once at the top of the page.
+    pub notice: Option<String>,
+}
+
+/// The account that is signed in.
+#[derive(Clone, Debug)]
+pub struct Who {
+    pub username: String,
+    /// May use the studio.
+    pub broadcaster: bool,
+    /// May use the admin pages.
+    pub admin: bool,
+}
+
+impl Site {
+    pub fn asset(&self, name: &str) -> &'static str {
+        asset(name)
+    }
+
+    /// An icon that says nothing to a screen reader; the text beside it does.
+    pub fn icon(&self, name: &'static str) -> Icon {
+        Icon(name)
+    }
+
+    /// A point in time as "10 minutes ago" with the exact time beneath.
+    pub fn when(&self, at_ms: i64) -> When {
+        When { lang: self.t, now_ms: self.now_ms, at_ms }
+    }
+
+    pub fn broadcaster(&self) -> bool {
+        self.who.as_ref().is_some_and(|who| who.broadcaster)
+    }
+
+    pub fn admin(&self) -> bool {
+        self.who.as_ref().is_some_and(|who| who.admin)
+    }
+
+    /// Whether this page stands below `path`: marks the place in the navigation.
+    pub fn is_at(&self, path: &str) -> bool {
+        self.here.split('?').next().is_some_and(|here| here == path || here.starts_with(&format!("{path}/")))
+    }
+}
+
+/// `<svg>` that draws one symbol of the sprite.
+pub struct Icon(&'static str);
+
+impl fmt::Display for Icon {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            r##"<svg class="icon" aria-hidden="true"><use href="{}#{}"></use></svg>"##,
+            asset("icons.svg"),
+            self.0
+        )
+    }
+}
+
+// Both parts come from the build, never from a visitor.
+impl HtmlSafe for Icon {}
+
+/// `<time>` with the relative time as text and the exact one as title.
+pub struct When {
+    lang: Lang,
+    now_ms: i64,
+    at_ms: i64,
+}
+
+impl fmt::Display for When {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (machine, exact) = (clock::rfc3339(self.at_ms), self.lang.exact(self.at_ms));
+        write!(f, r#"<time datetime="{machine}" title="{exact}">{}</time>"#, self.lang.ago(self.now_ms, self.at_ms))
+    }
+}
+
+// Digits and words of the catalogue only.
+impl HtmlSafe for When {}
+
+/// Who may watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    Public,
+    Pin,
+    Members,
+    Staff,
+}
+
+impl Audience {
+    pub const ALL: [Audience; 4] = [Audience::Public, Audience::Pin, Audience::Members, Audience::Staff];
+
+    /// The word of the API and of forms.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Pin => "pin",
+            Self::Members => "members",
+            Self::Staff => "staff",
+        }
+    }
+
+    pub fn parse(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|audience| audience.code() == code)
+    }
+
+    pub fn name(&self, t: Lang) -> &'static str {
+        match self {
+            Self::Public => t.audience_public(),
+            Self::Pin => t.audience_pin(),
+            Self::Members => t.audience_members(),
+            Self::Staff => t.audience_staff(),
+        }
+    }
+
+    pub fn hint(&self, t: Lang) -> &'static str {
+        match self {
+            Self::Public => t.audience_public_hint(),
+            Self::Pin => t.audience_pin_hint(),
+            Self::Members => t.audience_members_hint(),
+            Self::Staff => t.audience_staff_hint(),
+        }
+    }
+}
+
+/// Where a broadcast is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Scheduled,
+    Starting,
+    Live,
+    Ended,
+    Failed,
+}
+
+impl State {
+    /// The word of the API.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Starting => "starting",
+            Self::Live => "live",
+            Self::Ended => "ended",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// A broadcast in a list.
+#[derive(Clone, Debug)]
+pub struct Card {
+    pub id: String,
+    pub title: String,
+    /// When it began, or will begin; milliseconds since 1970.
+    pub at_ms: i64,
+    /// None while it is not over.
+    pub duration_s: Option<u64>,
+    pub audience: Audience,
+    pub thumbnail: bool,
+}
+
+/// A text field that may come back with what was typed and what is wrong with it.
+#[derive(Clone, Debug, Default)]
+pub struct Field {
+    pub value: String,
+    pub error: Option<String>,
+}
+
+impl Field {
+    pub fn of(value: impl Into<String>) -> Self {
+        Self { value: value.into(), error: None }
+    }
+
+    pub fn wrong(value: impl Into<String>, error: impl Into<String>) -> Self {
+        Self { value: value.into(), error: Some(error.into()) }
+    }
+}

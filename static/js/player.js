@@ -1,0 +1,270 @@
+// Plays one HLS address in a <video>: live a good half second behind its edge, or a recording. Recovers by itself from
+// everything that a restart of the box, a busy Wi-Fi or a lost camera can do. Buttons and words are not its business.
+import Hls from 'hls.js';
+
+/** iPhones and iPads stutter when the playback rate changes; iPads call themselves Macs with a touch screen. */
+const IOS = /iPad|iPhone|iPod/.test(navigator.userAgent) || (navigator.platform === 'MacIntel' && navigator.maxTouchPoints > 1);
+
+/** Further behind than this, a viewer who follows the broadcast jumps to its edge instead of catching up. Seconds. */
+const JUMP = 4;
+const RETRY_FIRST = 500;
+const RETRY_MOST = 8000;
+
+const forEver = (policy) => ({
+  default: { ...policy, timeoutRetry: { maxNumRetry: 6, retryDelayMs: 0, maxRetryDelayMs: 0 },
+    errorRetry: { maxNumRetry: 12, retryDelayMs: 250, maxRetryDelayMs: 2000, backoff: 'linear' } },
+});
+
+/**
+ * @param {HTMLVideoElement} video
+ * @param {{src: string, worker: string, liveSync?: number, live?: boolean, follow?: boolean, bufferBehind?: number}} options
+ *   liveSync: seconds behind the last published part; follow: whether the viewer starts at the edge.
+ * @returns {Player} events: `edge` (detail {live, behind, following}), `trouble` (detail {what: 'network'|'unplayable'}),
+ *   `well`, `over` (the playlist has ended)
+ */
+export function createPlayer(video, options) {
+  if (Hls.isSupported()) return new HlsPlayer(video, options);
+  return new NativePlayer(video, options);
+}
+
+class Player extends EventTarget {
+  constructor(video, options) {
+    super();
+    this.video = video;
+    this.options = options;
+    this.following = options.follow ?? options.live ?? false;
+  }
+
+  say(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+
+  /** Starts, with sound if the browser lets us, else muted. Resolves to 'sound', 'muted' or 'blocked'. */
+  async start() {
+    const { video } = this;
+    for (const muted of video.muted ? [true] : [false, true]) {
+      video.muted = muted;
+      try {
+        await video.play();
+        return muted ? 'muted' : 'sound';
+      } catch (error) {
+        // A new source interrupts play(); it is asked again by whoever set the source.
+        if (error.name === 'AbortError') return muted ? 'muted' : 'sound';
+      }
+    }
+    return 'blocked';
+  }
+}
+
+class HlsPlayer extends Player {
+  constructor(video, options) {
+    super(video, options);
+    this.retryIn = RETRY_FIRST;
+    this.liveSync = options.liveSync ?? 0.6;
+    this.open();
+    this.pace = setInterval(() => this.keepPace(), 200);
+    video.addEventListener('seeking', () => this.onSeeking());
+  }
+
+  open(startPosition = -1) {
+    const { options } = this;
+    const hls = new Hls({
+      lowLatencyMode: true,
+      liveSyncDuration: this.liveSync,
+      // A viewer may rewind to the beginning: never dragged to the edge by hls.js, only by keepPace.
+      liveMaxLatencyDuration: Infinity,
+      // The rate is ours (keepPace): hls.js waits for a second of buffer before it catches up.
+      maxLiveSyncPlaybackRate: 1,
+      liveSyncOnStallIncrease: 0.15,
+      startPosition,
+      backBufferLength: options.bufferBehind ?? 30,
+      maxBufferLength: 20,
+      maxMaxBufferLength: 60,
+      // Gaps at a discontinuity are stepped over instead of waited at.
+      maxBufferHole: 0.3,
+      nudgeOffset: 0.05,
+      nudgeMaxRetry: 20,
+      highBufferWatchdogPeriod: 1,
+      enableWorker: true,
+      workerPath: options.worker,
+      cmcd: { useHeaders: true },
+      manifestLoadPolicy: forEver({ maxTimeToFirstByteMs: 10000, maxLoadTimeMs: 20000 }),
+      playlistLoadPolicy: forEver({ maxTimeToFirstByteMs: 10000, maxLoadTimeMs: 20000 }),
+      fragLoadPolicy: forEver({ maxTimeToFirstByteMs: 10000, maxLoadTimeMs: 60000 }),
+    });
+    this.hls = hls;
+    hls.on(Hls.Events.LEVEL_UPDATED, (_, { details }) => this.onPlaylist(details));
+    hls.on(Hls.Events.FRAG_BUFFERED, () => this.onGood());
+    hls.on(Hls.Events.ERROR, (_, data) => this.onError(data));
+    hls.loadSource(options.src);
+    hls.attachMedia(this.video);
+  }
+
+  onPlaylist(details) {
+    const wasLive = this.live;
+    this.live = details.live;
+    if (wasLive && !this.live) this.say('over');
+    this.onGood();
+  }
+
+  onGood() {
+    if (!this.inTrouble) return;
+    this.inTrouble = false;
+    this.retryIn = RETRY_FIRST;
+    this.say('well');
+  }
+
+  onError(data) {
+    if (data.details === Hls.ErrorDetails.BUFFER_STALLED_ERROR) this.stalledAt = performance.now();
+    if (!data.fatal) return;
+    if (data.type === Hls.ErrorTypes.MEDIA_ERROR) this.onMediaError();
+    else this.retry(data);
+  }
+
+  /** A decoder that gave up gets a new one; if that does not help, the player is built anew. */
+  onMediaError() {
+    const now = performance.now();
+    const again = now - (this.mediaErrorAt ?? -Infinity) < 5000;
+    this.mediaErrorAt = now;
+    if (again) this.reopen();
+    else this.hls.recoverMediaError();
+  }
+
+  /** The box may be restarting: asks again for ever, at growing intervals. */
+  retry(data) {
+    this.inTrouble = true;
+    const status = data.response?.code;
+    this.say('trouble', { what: status === 403 || status === 401 ? 'forbidden' : 'network' });
+    clearTimeout(this.retryTimer);
+    this.retryTimer = setTimeout(() => this.reopen(), this.retryIn);
+    this.retryIn = Math.min(this.retryIn * 2, RETRY_MOST);
+  }
+
+  reopen() {
+    const at = this.following ? -1 : this.video.currentTime;
+    const playing = !this.video.paused || this.video.ended;
+    this.hls.destroy();
+    this.open(at);
+    if (playing) this.hls.once(Hls.Events.MANIFEST_PARSED, () => this.video.play().catch(() => {}));
+  }
+
+  onSeeking() {
+    if (this.jumping) { this.jumping = false; return; }
+    const edge = this.hls.liveSyncPosition;
+    if (this.live && edge) this.following = this.video.currentTime > edge - 2;
+  }
+
+  /** Seconds of media behind the playhead's place that are loaded without a hole. */
+  ahead() {
+    const { buffered, currentTime } = this.video;
+    for (let i = 0; i < buffered.length; i++) {
+      if (buffered.start(i) <= currentTime + 0.1 && buffered.end(i) > currentTime) return buffered.end(i) - currentTime;
+    }
+    return 0;
+  }
+
+  /** Five times a second: stays at the chosen distance from the edge by slightly faster or slower play. */
+  keepPace() {
+    const { hls, video } = this;
+    if (!this.live || !hls.latestLevelDetails) {
+      if (video.playbackRate !== 1 && this.paced) this.setRate(1);
+      return;
+    }
+    // The wait for one more stall wears off, so that one bad minute does not cost an hour of distance.
+    if (this.stalledAt && performance.now() - this.stalledAt > 60000) {
+      this.stalledAt = 0;
+      hls.targetLatency = this.liveSync;
+    }
+    const behind = hls.latency - hls.targetLatency;
+    this.say('edge', { live: true, behind: Math.max(0, behind), following: this.following });
+    if (!this.following || video.paused || video.seeking) { this.setRate(1); return; }
+    if (behind > JUMP && !this.inTrouble) { this.toEdge(); return; }
+    this.setRate(IOS ? 1 : rateFor(behind, this.ahead()));
+  }
+
+  setRate(rate) {
+    this.paced = rate !== 1;
+    if (Math.abs(this.video.playbackRate - rate) > 0.005) this.video.playbackRate = rate;
+  }
+
+  toEdge() {
+    const edge = this.hls.liveSyncPosition;
+    if (edge === null) return;
+    this.following = true;
+    this.jumping = true;
+    this.video.currentTime = edge;
+  }
+
+  toStart() {
+    this.following = false;
+    const from = this.hls.latestLevelDetails?.fragmentStart ?? 0;
+    this.video.currentTime = from;
+  }
+
+  destroy() {
+    clearInterval(this.pace);
+    clearTimeout(this.retryTimer);
+    this.hls.destroy();
+  }
+}
+
+/** Faster when behind and there is something to play, slower when the next part may come too late. */
+function rateFor(behind, ahead) {
+  if (ahead < 0.12) return 0.95;
+  if (behind > 0.08 && ahead > 0.35) return Math.min(1.1, 1 + behind * 0.12);
+  if (behind < -0.1) return 0.97;
+  return 1;
+}
+
+/** Where there is no Media Source at all (iPhones before 17.1), the system's own player. */
+class NativePlayer extends Player {
+  constructor(video, options) {
+    super(video, options);
+    this.retryIn = RETRY_FIRST;
+    video.src = options.src;
+    video.addEventListener('error', () => this.retry());
+    video.addEventListener('playing', () => { this.retryIn = RETRY_FIRST; this.say('well'); });
+    video.addEventListener('durationchange', () => this.onDuration());
+    this.pace = setInterval(() => this.report(), 1000);
+    if (!video.canPlayType('application/vnd.apple.mpegurl')) queueMicrotask(() => this.say('trouble', { what: 'unplayable' }));
+  }
+
+  onDuration() {
+    const wasLive = this.live;
+    this.live = this.video.duration === Infinity;
+    if (wasLive && !this.live) this.say('over');
+  }
+
+  report() {
+    const { seekable, currentTime } = this.video;
+    if (!this.live || !seekable.length) return;
+    const behind = Math.max(0, seekable.end(seekable.length - 1) - currentTime - 3);
+    this.following = behind < 5;
+    this.say('edge', { live: true, behind, following: this.following });
+  }
+
+  retry() {
+    this.say('trouble', { what: 'network' });
+    setTimeout(() => {
+      this.video.load();
+      this.video.play().catch(() => {});
+    }, this.retryIn);
+    this.retryIn = Math.min(this.retryIn * 2, RETRY_MOST);
+  }
+
+  toEdge() {
+    const { seekable } = this.video;
+    if (seekable.length) this.video.currentTime = seekable.end(seekable.length - 1);
+  }
+
+  toStart() {
+    const { seekable } = this.video;
+    this.video.currentTime = seekable.length ? seekable.start(0) : 0;
+  }
+
+  destroy() {
+    clearInterval(this.pace);
+    this.video.removeAttribute('src');
+    this.video.load();
+  }
+}

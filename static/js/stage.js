@@ -1,0 +1,172 @@
+// A player with its buttons, words and life: waiting, live, over, played again. Used by /watch, /live and nothing else.
+import { addTranslation } from 'media-chrome/utils/i18n';
+import { all, fill, listen, one, put, show } from './page.js';
+import { createPlayer } from './player.js';
+
+/** Less than this behind the edge counts as live. Seconds. */
+const LIVE_WITHIN = 3;
+
+export class Stage {
+  constructor(root) {
+    this.root = root;
+    this.texts = JSON.parse(root.dataset.texts);
+    this.video = one('video', root);
+    this.controls = one('media-controller', root);
+    this.state = root.dataset.state;
+    this.title = root.dataset.title;
+    addTranslation(document.documentElement.lang, this.texts.controls);
+    this.bindButtons();
+    if (this.state === 'live' || this.state === 'ended') this.play();
+    if (this.state !== 'ended' && this.state !== 'failed') this.follow();
+    this.draw();
+  }
+
+  get live() {
+    return this.state === 'live';
+  }
+
+  follow() {
+    this.stop = listen(this.root.dataset.events, { state: (news) => this.onState(news) });
+  }
+
+  onState(news) {
+    if (news.title && news.title !== this.title) this.rename(news.title);
+    for (const place of all('[data-viewers]')) {
+      put(place, news.viewers > 0 ? fill(this.texts.viewers, { n: news.viewers }) : this.texts.noViewers);
+    }
+    if (news.state === this.state) return;
+    const before = this.state;
+    this.state = news.state;
+    if (this.live) {
+      this.say(this.texts.nowLive);
+      this.play();
+    } else if (this.state === 'ended') this.end(before);
+    this.draw();
+  }
+
+  rename(title) {
+    this.title = title;
+    put(one('[data-title]'), title);
+    document.title = `${title} · ${this.texts.siteName}`;
+  }
+
+  play() {
+    if (this.player) return;
+    const { src, worker, liveSync } = this.root.dataset;
+    this.player = createPlayer(this.video, { src, worker, liveSync: Number(liveSync), live: this.live });
+    this.player.addEventListener('edge', ({ detail }) => this.onEdge(detail));
+    this.player.addEventListener('trouble', ({ detail }) => this.hint(detail.what === 'unplayable' ? this.texts.cannotPlay : this.texts.reconnecting));
+    this.player.addEventListener('well', () => this.hint(''));
+    this.player.addEventListener('over', () => this.onOver());
+    this.video.addEventListener('canplay', () => this.begin(), { once: true });
+    this.begin();
+  }
+
+  async begin() {
+    const how = await this.player.start();
+    show(this.sound, how !== 'sound');
+    put(one('span', this.sound), how === 'blocked' ? this.texts.pressPlay : this.texts.unmute);
+  }
+
+  /** The event that it is over may come before the last part is played; the playlist says the rest. */
+  end(before) {
+    this.say(this.texts.nowEnded);
+    this.stop?.();
+    if (before !== 'live') this.play();
+    if (this.player && !this.player.following) return;
+    if (this.video.ended || !this.video.duration) this.offerReplay();
+    else this.video.addEventListener('ended', () => this.offerReplay(), { once: true });
+  }
+
+  onOver() {
+    if (this.state === 'live') this.onState({ state: 'ended' });
+    show(this.edge, false);
+    this.hint('');
+  }
+
+  offerReplay() {
+    put(one('[data-curtain-title]', this.root), this.texts.endedTitle);
+    put(one('[data-curtain-text]', this.root), this.texts.ended);
+    show(this.replay, true);
+    show(this.curtain, true);
+  }
+
+  replayNow() {
+    show(this.curtain, false);
+    this.player.toStart();
+    this.video.play().catch(() => {});
+  }
+
+  onEdge({ behind, following }) {
+    const atEdge = following && behind < LIVE_WITHIN;
+    show(this.edge, this.live);
+    this.edge.classList.toggle('at-edge', atEdge);
+    put(one('[data-edge-text]', this.edge), atEdge ? this.texts.live : this.behind(behind));
+  }
+
+  behind(seconds) {
+    if (seconds < 100) return fill(this.texts.behind, { seconds: Math.max(1, Math.round(seconds)) });
+    return fill(this.texts.behindMinutes, { minutes: Math.round(seconds / 60) });
+  }
+
+  hint(text) {
+    const hint = one('[data-hint]', this.root);
+    put(hint, text);
+    show(hint, text !== '');
+  }
+
+  say(text) {
+    put(one('[data-said]'), text);
+  }
+
+  bindButtons() {
+    this.sound = one('[data-sound]', this.root);
+    this.edge = one('[data-edge]', this.root);
+    this.curtain = one('[data-curtain]', this.root);
+    this.replay = one('[data-replay]', this.root);
+    this.sound.addEventListener('click', () => {
+      this.video.muted = false;
+      this.video.play().catch(() => {});
+      show(this.sound, false);
+    });
+    this.video.addEventListener('volumechange', () => { if (!this.video.muted) show(this.sound, false); });
+    this.edge.addEventListener('click', () => {
+      this.player.toEdge();
+      this.video.play().catch(() => {});
+    });
+    this.replay.addEventListener('click', () => this.replayNow());
+    document.addEventListener('keydown', (event) => this.onKey(event));
+  }
+
+  /** Keys work wherever the focus is, except where one types or presses; the controls handle their own. */
+  onKey(event) {
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || !this.player) return;
+    if (event.target.closest('input, textarea, select, button, a, summary, media-controller, [contenteditable]')) return;
+    const act = {
+      ' ': () => (this.video.paused ? this.video.play().catch(() => {}) : this.video.pause()),
+      k: () => (this.video.paused ? this.video.play().catch(() => {}) : this.video.pause()),
+      ArrowLeft: () => { this.video.currentTime -= 10; },
+      ArrowRight: () => { this.video.currentTime += 10; },
+      m: () => { this.video.muted = !this.video.muted; },
+      f: () => (document.fullscreenElement ? document.exitFullscreen() : this.controls.requestFullscreen?.()),
+    }[event.key];
+    if (!act) return;
+    event.preventDefault();
+    act();
+  }
+
+  draw() {
+    const { state } = this;
+    const waiting = state === 'scheduled' || state === 'starting';
+    this.root.dataset.state = state;
+    if (state === 'failed') {
+      put(one('[data-curtain-title]', this.root), this.texts.failedTitle);
+      put(one('[data-curtain-text]', this.root), this.texts.failed);
+    }
+    if (this.replay.hidden) show(this.curtain, waiting || state === 'failed');
+    show(one('[data-badge]'), this.live);
+    show(one('[data-recording]'), state === 'ended');
+    show(one('[data-download]'), state === 'ended');
+    for (const place of all('[data-viewers]')) show(place, this.live || state === 'starting');
+  }
+}
