@@ -14,10 +14,9 @@ use crate::accounts::permission::Audience;
 use crate::base::config::Config;
 use crate::base::terms::{BroadcastState, SourceKind};
 use crate::base::{clock, ids};
-use crate::library::layout::Layout;
-use crate::library::recorder::Recorder;
+use crate::library::Library;
 use crate::media::protocol::{Capture, Device, FlvTag, FromWorker, Task};
-use crate::store::{Db, StoreError, broadcasts};
+use crate::store::{StoreError, broadcasts};
 use crate::worker::supervisor::{Event, Supervision, Watchdog, supervise};
 
 /// What *Go live* asks for; texts are checked already.
@@ -55,8 +54,7 @@ pub struct Studio(Arc<Inner>);
 
 struct Inner {
     config: Config,
-    db: Db,
-    layout: Layout,
+    library: Library,
     /// Running time zero, monotonic nanoseconds.
     base_ns: u64,
     programs: Mutex<HashMap<String, Arc<Program>>>,
@@ -69,12 +67,11 @@ struct Inner {
 
 impl Studio {
     /// Starts looking for devices. Nothing else runs until somebody asks.
-    pub fn start(config: Config, db: Db, layout: Layout, stop: CancellationToken) -> Studio {
+    pub fn start(config: Config, library: Library, stop: CancellationToken) -> Studio {
         let (done, finished) = mpsc::unbounded_channel();
         let studio = Studio(Arc::new(Inner {
             config,
-            db,
-            layout,
+            library,
             base_ns: clock::monotonic_ns(),
             programs: Mutex::default(),
             publishers: watch::Sender::default(),
@@ -122,14 +119,13 @@ impl Studio {
         let id = ids::public_id();
         let epoch_us = self.epoch_us();
         let row = self.row(&id, &new, epoch_us);
-        self.0.db.write(move |tx| -> Result<(), StoreError> { Ok(broadcasts::insert(tx, &row)?) }).await?;
-        let recorder =
-            Recorder::start(self.0.layout.clone(), self.0.db.clone(), id.clone(), crate::library::vod::RENDITION)?;
+        self.0.library.insert(row).await?;
+        let recorder = self.0.library.recorder(&id)?;
         let beginning = Beginning {
             id: id.clone(),
             program,
             recorder,
-            db: self.0.db.clone(),
+            library: self.0.library.clone(),
             epoch_us,
             grace: Duration::from_secs(u64::from(self.0.config.rtmp_grace_s)),
         };
@@ -177,8 +173,7 @@ impl Studio {
     }
 
     async fn same_press(&self, live: Arc<Live>, new: &NewBroadcast) -> Result<Arc<Live>, StudioError> {
-        let id = live.id.clone();
-        let row = self.0.db.read(move |tx| -> Result<_, StoreError> { Ok(broadcasts::get(tx, &id)?) }).await?;
+        let row = self.0.library.broadcast(&live.id).await?;
         match row {
             Some(row) if row.account_id.is_some() && row.account_id == new.account_id => Ok(live),
             _ => Err(StudioError::SourceOnAir { broadcast_id: live.id.clone() }),
