@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{Sleep, sleep};
 
@@ -97,8 +98,8 @@ pub struct Beginning {
     pub grace: Duration,
 }
 
-/// Starts the task. `done` is told the id once the recording is complete and nobody needs the actor any more.
-pub fn start(beginning: Beginning, done: mpsc::UnboundedSender<String>) -> Arc<Live> {
+/// Starts the task on `runtime`, which outlives every request. `done` is told the id once the recording is complete and nobody needs the actor any more.
+pub fn start(runtime: &Handle, beginning: Beginning, done: mpsc::UnboundedSender<String>) -> Arc<Live> {
     let Beginning { id, program, recorder, library, epoch_us, grace } = beginning;
     let mut packager = Packager::new(epoch_us, None);
     let (media, in_use) = program.attach();
@@ -135,7 +136,7 @@ pub fn start(beginning: Beginning, done: mpsc::UnboundedSender<String>) -> Arc<L
         waiting: None,
         _in_use: in_use,
     };
-    tokio::spawn(async move {
+    runtime.spawn(async move {
         let id = actor.id.clone();
         actor.run(media, ends_receiver).await;
         let _ = done.send(id);

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -63,6 +64,8 @@ struct Inner {
     devices: watch::Sender<Vec<Device>>,
     on_air: watch::Sender<OnAir>,
     done: mpsc::UnboundedSender<String>,
+    /// The program's own runtime: what is started here outlives the request that asked for it.
+    runtime: Handle,
 }
 
 impl Studio {
@@ -78,6 +81,7 @@ impl Studio {
             devices: watch::Sender::default(),
             on_air: watch::Sender::default(),
             done,
+            runtime: Handle::current(),
         }));
         tokio::spawn(studio.clone().watch_devices(stop));
         tokio::spawn(studio.clone().forget_finished(finished));
@@ -91,6 +95,16 @@ impl Studio {
             sources.push(source::test_pattern());
         }
         sources
+    }
+
+    /// Bytes that recordings leave free.
+    pub fn min_free_bytes(&self) -> u64 {
+        self.0.config.min_free_bytes
+    }
+
+    /// Bits per second that a broadcast is likely to need: the captured picture and its sound.
+    pub fn planned_bitrate(&self) -> u64 {
+        (u64::from(self.0.config.video_kbps) + 128) * 1000
     }
 
     /// What is on air; the receiver learns of changes.
@@ -129,7 +143,7 @@ impl Studio {
             epoch_us,
             grace: Duration::from_secs(u64::from(self.0.config.rtmp_grace_s)),
         };
-        let live = actor::start(beginning, self.0.done.clone());
+        let live = actor::start(&self.0.runtime, beginning, self.0.done.clone());
         self.0.on_air.send_modify(|on_air| {
             Arc::make_mut(on_air).insert(id.clone(), live.clone());
         });
@@ -218,7 +232,7 @@ impl Studio {
             program.stop();
         }
         programs.retain(|_, program| !program.is_over());
-        let program = Program::start(source_id.to_owned(), task, self.0.base_ns, self.epoch_us());
+        let program = Program::start(&self.0.runtime, source_id.to_owned(), task, self.0.base_ns, self.epoch_us());
         programs.insert(source_id.to_owned(), program.clone());
         program
     }

@@ -16,6 +16,11 @@ use crate::store::media::{self, IndexedSegment};
 use crate::store::{StoreError, Transaction, audit};
 
 impl Library {
+    /// Whether the database answers.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        self.db.read(|db| -> Result<_, StoreError> { Ok(db.query_row("SELECT 1", [], |_| Ok(()))?) }).await
+    }
+
     pub async fn insert(&self, broadcast: Broadcast) -> Result<(), StoreError> {
         self.db.write(move |tx| Ok(broadcasts::insert(tx, &broadcast)?)).await
     }
@@ -41,6 +46,12 @@ impl Library {
     /// Topics in use, most frequent first.
     pub async fn tags(&self) -> Result<Vec<String>, StoreError> {
         self.db.read(|db| -> Result<_, StoreError> { Ok(broadcasts::tags(db)?) }).await
+    }
+
+    /// Breaks in a broadcast's media, as far as it is indexed.
+    pub async fn gaps(&self, id: &str) -> Result<Vec<media::Gap>, StoreError> {
+        let id = id.to_owned();
+        self.db.read(move |db| -> Result<_, StoreError> { Ok(media::gaps(db, &id, RENDITION)?) }).await
     }
 
     pub async fn thumbnail(&self, id: &str) -> Result<Option<Bytes>, StoreError> {
@@ -103,7 +114,7 @@ impl Library {
     ) -> Result<T, StoreError> {
         let changed = id.to_owned();
         let result = self.db.write(move |tx| work(tx, &changed)).await;
-        lock(&self.cache.broadcasts).remove(id);
+        self.forget(id);
         result
     }
 

@@ -107,7 +107,9 @@ impl Library {
             })
             .await?;
         let recording = Arc::new(Recording::new(inits, segments, epoch_us));
-        remember(&self.cache.recordings, id, recording.clone());
+        if !recording.segments.is_empty() {
+            remember(&self.cache.recordings, id, recording.clone());
+        }
         Ok(recording)
     }
 
