@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
 
-use crate::base::config::{self, ConfigError, Layer, printable};
+use crate::base::config::{self, Layer, printable};
 
 /// A command that could not do its work.
 const FAILED: u8 = 1;
@@ -73,7 +73,7 @@ fn run(command: Command) -> ExitCode {
 }
 
 /// Where the data is, for commands that need nothing else: flag, environment, default.
-fn data_directory(flag: Option<String>) -> Result<PathBuf, ConfigError> {
+fn data_directory(flag: Option<String>) -> Result<PathBuf, config::Error> {
     let mut flags = Layer::default();
     flags.extend(flag.map(|data| ("data", data)));
     Ok(config::load(&flags, None, std::env::vars_os())?.data)
