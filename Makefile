@@ -51,7 +51,7 @@ lint:
 
 camera-test: deps-build assets
 	cargo build --locked
-	tests/camera/run tests/camera/walk.sh --siaran "$(abspath $(target))/debug/siaran"
+	tests/camera/run tests/camera/walk.sh "$(abspath $(target))/debug/siaran"
 
 bench: build deps-test
 	tests/bench/run

@@ -441,4 +441,13 @@ mod tests {
             assert_eq!(config, Config::with_data(PathBuf::new()), "{}", setting.flag);
         }
     }
+
+    #[test]
+    fn the_readme_has_every_setting() {
+        let readme = include_str!("../../README.md");
+        for setting in SETTINGS {
+            let row = format!("| `--{}` | `{}` | `{}` |", setting.flag, setting.variable(), setting.key());
+            assert!(readme.contains(&row), "{row}");
+        }
+    }
 }

@@ -214,15 +214,15 @@ async fn ffmpeg_is_told_that_its_key_is_bad() {
     house.still_serves().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn gstreamer_publishes_and_ends() {
+/// Two seconds through GStreamer, by whichever of its RTMP clients `sink` is.
+async fn gstreamer_publishes_and_ends(sink: &str) {
     let mut house = House::open(Limits::default()).await;
     let pipeline = format!(
         "videotestsrc num-buffers=50 is-live=true ! video/x-raw,width=320,height=180,framerate=25/1 ! \
          x264enc tune=zerolatency speed-preset=ultrafast key-int-max=25 ! h264parse ! mux. \
          audiotestsrc num-buffers=94 samplesperbuffer=1024 is-live=true ! audio/x-raw,rate=48000,channels=2 ! \
          avenc_aac ! aacparse ! mux. \
-         flvmux name=mux streamable=true ! rtmp2sink location=rtmp://{}/live/gst",
+         flvmux name=mux streamable=true ! {sink} location=rtmp://{}/live/gst",
         house.address
     );
     let mut gst = tokio::process::Command::new("gst-launch-1.0");
@@ -233,6 +233,17 @@ async fn gstreamer_publishes_and_ends() {
     let (video, audio) = check_media(&mut tags).await;
     assert!(video >= 48 && audio >= 80, "{video} {audio}");
     assert!(timeout(AGES, gst.wait()).await.expect("it ends").expect("it ran").success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gstreamers_own_client_publishes() {
+    gstreamer_publishes_and_ends("rtmp2sink").await;
+}
+
+/// librtmp, which OBS has grown from.
+#[tokio::test(flavor = "multi_thread")]
+async fn librtmp_publishes() {
+    gstreamer_publishes_and_ends("rtmpsink").await;
 }
 
 #[tokio::test]
