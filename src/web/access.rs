@@ -38,7 +38,12 @@ impl Pins {
     }
 
     /// The cookie for a browser that gave the right PIN; none for a wrong one.
-    pub fn admit(&self, request: &HttpRequest, broadcast: &Broadcast, typed: &str) -> Result<Option<Cookie<'static>>, Problem> {
+    pub fn admit(
+        &self,
+        request: &HttpRequest,
+        broadcast: &Broadcast,
+        typed: &str,
+    ) -> Result<Option<Cookie<'static>>, Problem> {
         let address = request.peer_addr().map(|peer| peer.ip());
         if address.is_some_and(|address| self.tries.check_key(&address).is_err()) {
             let sentence = "Too many PINs were tried from here. Wait a minute.";
@@ -59,9 +64,7 @@ impl Pins {
 
     fn was_given(&self, request: &HttpRequest, broadcast: &Broadcast) -> bool {
         let Some(pin) = &broadcast.pin else { return false };
-        request
-            .cookie(&name(broadcast))
-            .is_some_and(|cookie| token::equal(cookie.value(), &self.proof(broadcast, pin)))
+        request.cookie(&name(broadcast)).is_some_and(|cookie| token::equal(cookie.value(), &self.proof(broadcast, pin)))
     }
 
     fn proof(&self, broadcast: &Broadcast, pin: &str) -> String {

@@ -174,10 +174,7 @@ fn for_ever(audience: Audience) -> String {
     format!("{}, max-age=31536000, immutable", scope(audience))
 }
 
-async fn multivariant(
-    request: Request,
-    id: Path<String>,
-) -> Result<HttpResponse, Problem> {
+async fn multivariant(request: Request, id: Path<String>) -> Result<HttpResponse, Problem> {
     let broadcast = request.watchable(&id).await?;
     let uri = format!("{RENDITION}/index.m3u8");
     let variant = match request.studio.live(&broadcast.id) {
@@ -211,10 +208,7 @@ pub fn playlist_response(playlist: Bytes, cache: &str) -> HttpResponse {
         .body(playlist)
 }
 
-async fn file(
-    request: Request,
-    path: Path<(String, String)>,
-) -> Result<HttpResponse, Problem> {
+async fn file(request: Request, path: Path<(String, String)>) -> Result<HttpResponse, Problem> {
     let (id, name) = path.into_inner();
     let broadcast = request.watchable(&id).await?;
     let file = RenditionFile::parse(&name).ok_or_else(Problem::not_found)?;
@@ -266,10 +260,10 @@ async fn live_playlist(
     let directives = Directives::parse(request.query_string())?;
     let window = match directives.wanted {
         Some(wanted) => {
-            let window =
-                until(&mut windows, |window| reload::playlist(window, wanted) != Answer::Wait).await?;
+            let window = until(&mut windows, |window| reload::playlist(window, wanted) != Answer::Wait).await?;
             if reload::playlist(&window, wanted) == Answer::TooFar {
-                return Err(refuse(StatusCode::BAD_REQUEST, "too_far_ahead", "The playlist is not that far yet.").field("_HLS_msn"));
+                return Err(refuse(StatusCode::BAD_REQUEST, "too_far_ahead", "The playlist is not that far yet.")
+                    .field("_HLS_msn"));
             }
             window
         }
@@ -294,11 +288,7 @@ async fn until(
     }
 }
 
-async fn from_library(
-    request: &Request,
-    broadcast: &Broadcast,
-    file: RenditionFile,
-) -> Result<HttpResponse, Problem> {
+async fn from_library(request: &Request, broadcast: &Broadcast, file: RenditionFile) -> Result<HttpResponse, Problem> {
     let (id, cache) = (&broadcast.id, for_ever(broadcast.audience));
     match file {
         RenditionFile::Playlist => {
@@ -323,13 +313,14 @@ async fn from_library(
     }
 }
 
-async fn download(
-    request: Request,
-    id: Path<String>,
-) -> Result<HttpResponse, Problem> {
+async fn download(request: Request, id: Path<String>) -> Result<HttpResponse, Problem> {
     let broadcast = request.watchable(&id).await?;
     if request.studio.live(&broadcast.id).is_some() {
-        return Err(refuse(StatusCode::CONFLICT, "still_live", "It is on air; the download is there when it has ended."));
+        return Err(refuse(
+            StatusCode::CONFLICT,
+            "still_live",
+            "It is on air; the download is there when it has ended.",
+        ));
     }
     let download = request.library.download(&broadcast.id, broadcast.epoch_us).await?;
     let download = download.ok_or_else(no_media)?;
@@ -365,10 +356,7 @@ fn file_name(broadcast: &Broadcast) -> String {
     format!("{}.mp4", title.trim())
 }
 
-async fn thumbnail(
-    request: Request,
-    id: Path<String>,
-) -> Result<HttpResponse, Problem> {
+async fn thumbnail(request: Request, id: Path<String>) -> Result<HttpResponse, Problem> {
     let broadcast = request.watchable(&id).await?;
     let jpeg = request.library.thumbnail(&broadcast.id).await?.ok_or_else(Problem::not_found)?;
     let content = Content {
@@ -395,7 +383,9 @@ mod tests {
         assert_eq!(RenditionFile::parse("init-0.mp4"), Some(RenditionFile::Init(0)));
         assert_eq!(RenditionFile::parse("seg-12.m4s"), Some(RenditionFile::Segment(12)));
         assert_eq!(RenditionFile::parse("part-3.4.m4s"), Some(RenditionFile::Part(3, 4)));
-        for bad in ["seg-012.m4s", "seg--1.m4s", "seg-.m4s", "part-3.m4s", "seg-99999999999999999999.m4s", "../x", "seg-1.mp4"] {
+        for bad in
+            ["seg-012.m4s", "seg--1.m4s", "seg-.m4s", "part-3.m4s", "seg-99999999999999999999.m4s", "../x", "seg-1.mp4"]
+        {
             assert_eq!(RenditionFile::parse(bad), None, "{bad}");
         }
     }
