@@ -26,6 +26,20 @@ pub enum Invalid {
     LabelLength,
     #[error("A label must not contain control characters.")]
     LabelCharacters,
+    #[error("A title has 1 to 200 characters.")]
+    TitleLength,
+    #[error("A title must not contain control characters.")]
+    TitleCharacters,
+    #[error("A description has at most 5000 characters.")]
+    DescriptionLength,
+    #[error("A description must not contain control characters.")]
+    DescriptionCharacters,
+    #[error("A topic has at most 40 characters and no comma.")]
+    Tag,
+    #[error("A broadcast has at most 10 topics.")]
+    TooManyTags,
+    #[error("A PIN is six digits.")]
+    Pin,
 }
 
 impl Invalid {
@@ -38,6 +52,10 @@ impl Invalid {
             | Invalid::PasswordIsUsername
             | Invalid::PasswordCommon => "password",
             Invalid::LabelLength | Invalid::LabelCharacters => "label",
+            Invalid::TitleLength | Invalid::TitleCharacters => "title",
+            Invalid::DescriptionLength | Invalid::DescriptionCharacters => "description",
+            Invalid::Tag | Invalid::TooManyTags => "tags",
+            Invalid::Pin => "pin",
         }
     }
 
@@ -52,6 +70,13 @@ impl Invalid {
             Invalid::PasswordCommon => "password_common",
             Invalid::LabelLength => "label_length",
             Invalid::LabelCharacters => "label_characters",
+            Invalid::TitleLength => "title_length",
+            Invalid::TitleCharacters => "title_characters",
+            Invalid::DescriptionLength => "description_length",
+            Invalid::DescriptionCharacters => "description_characters",
+            Invalid::Tag => "tag",
+            Invalid::TooManyTags => "too_many_tags",
+            Invalid::Pin => "pin",
         }
     }
 }

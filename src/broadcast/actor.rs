@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{Sleep, sleep};
 
@@ -13,10 +14,12 @@ use super::state::{Effect, Event, State};
 use super::viewers::Viewers;
 use crate::base::clock;
 use crate::base::terms::BroadcastState;
+use crate::library::Library;
 use crate::library::recorder::{Health, Recorder};
 use crate::media::packager::Packager;
 use crate::media::window::Window;
-use crate::store::{Db, StoreError, Transaction, broadcasts};
+use crate::store::StoreError;
+use crate::store::broadcasts;
 
 /// No part after this long: there will be none.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
@@ -89,15 +92,15 @@ pub struct Beginning {
     pub id: String,
     pub program: Arc<Program>,
     pub recorder: Recorder,
-    pub db: Db,
+    pub library: Library,
     pub epoch_us: i64,
     /// How long an RTMP publisher may stay away.
     pub grace: Duration,
 }
 
-/// Starts the task. `done` is told the id once the recording is complete and nobody needs the actor any more.
-pub fn start(beginning: Beginning, done: mpsc::UnboundedSender<String>) -> Arc<Live> {
-    let Beginning { id, program, recorder, db, epoch_us, grace } = beginning;
+/// Starts the task on `runtime`, which outlives every request. `done` is told the id once the recording is complete and nobody needs the actor any more.
+pub fn start(runtime: &Handle, beginning: Beginning, done: mpsc::UnboundedSender<String>) -> Arc<Live> {
+    let Beginning { id, program, recorder, library, epoch_us, grace } = beginning;
     let mut packager = Packager::new(epoch_us, None);
     let (media, in_use) = program.attach();
     let (window_sender, window) = watch::channel(packager.window());
@@ -123,7 +126,7 @@ pub fn start(beginning: Beginning, done: mpsc::UnboundedSender<String>) -> Arc<L
     }
     let actor = Actor {
         id,
-        db,
+        library,
         packager,
         recorder,
         window: window_sender,
@@ -133,7 +136,7 @@ pub fn start(beginning: Beginning, done: mpsc::UnboundedSender<String>) -> Arc<L
         waiting: None,
         _in_use: in_use,
     };
-    tokio::spawn(async move {
+    runtime.spawn(async move {
         let id = actor.id.clone();
         actor.run(media, ends_receiver).await;
         let _ = done.send(id);
@@ -143,7 +146,7 @@ pub fn start(beginning: Beginning, done: mpsc::UnboundedSender<String>) -> Arc<L
 
 struct Actor {
     id: String,
-    db: Db,
+    library: Library,
     packager: Packager,
     recorder: Recorder,
     window: watch::Sender<Arc<Window>>,
@@ -258,22 +261,22 @@ impl Actor {
 
     /// Written on the side: a slow disk must not hold the parts back.
     fn announce(&self, state: BroadcastState) {
-        let id = self.id.clone();
-        self.write_aside(move |tx| Ok(broadcasts::set_state(tx, &id, state)?));
+        let (library, id) = (self.library.clone(), self.id.clone());
+        self.aside(async move { library.set_state(&id, state).await });
     }
 
     /// Whether there was a picture to take.
     fn take_thumbnail(&self) -> bool {
         let Some(jpeg) = self.program.status.borrow().snapshot.clone() else { return false };
-        let id = self.id.clone();
-        self.write_aside(move |tx| Ok(broadcasts::set_thumbnail(tx, &id, &jpeg)?));
+        let (library, id) = (self.library.clone(), self.id.clone());
+        self.aside(async move { library.set_thumbnail(&id, jpeg).await });
         true
     }
 
-    fn write_aside(&self, work: impl FnOnce(&Transaction<'_>) -> Result<(), StoreError> + Send + 'static) {
-        let (db, id) = (self.db.clone(), self.id.clone());
+    fn aside(&self, writing: impl Future<Output = Result<(), StoreError>> + Send + 'static) {
+        let id = self.id.clone();
         tokio::spawn(async move {
-            if let Err(error) = db.write(work).await {
+            if let Err(error) = writing.await {
                 tracing::error!(%error, broadcast = id, "a broadcast's row cannot be written");
             }
         });
@@ -293,9 +296,7 @@ impl Actor {
             },
             ended_at: clock::wall_ms(),
         };
-        let id = self.id.clone();
-        let written = self.db.write(move |tx| -> Result<(), StoreError> { Ok(broadcasts::finish(tx, &id, &outcome)?) });
-        if let Err(error) = written.await {
+        if let Err(error) = self.library.finish(&self.id, outcome).await {
             tracing::error!(%error, broadcast = self.id, "the end of a broadcast cannot be written; the next start will");
         }
         self.state.send_replace(state);

@@ -7,6 +7,7 @@ pub mod publishers;
 pub mod source;
 pub mod state;
 pub mod studio;
+pub mod texts;
 pub mod viewers;
 
 pub use studio::Studio;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::runtime::Handle;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Instant, interval};
 use tokio_util::sync::CancellationToken;
@@ -112,8 +113,9 @@ impl Drop for InUse {
 }
 
 impl Program {
-    /// Starts the source. `epoch_us` is the wall clock of running time zero, `base_ns` the monotonic one.
-    pub fn start(source_id: String, task: Task, base_ns: u64, epoch_us: i64) -> Arc<Program> {
+    /// Starts the source on `runtime`, which outlives every request. `epoch_us` is the wall clock of running time zero,
+    /// `base_ns` the monotonic one.
+    pub fn start(runtime: &Handle, source_id: String, task: Task, base_ns: u64, epoch_us: i64) -> Arc<Program> {
         let packager = Packager::new(epoch_us, Some(PREVIEW_SEGMENTS));
         let (preview_sender, preview) = watch::channel(packager.window());
         let (status_sender, status) = watch::channel(Status::default());
@@ -148,7 +150,7 @@ impl Program {
             looked_at: program.looked_at.clone(),
             stop: program.stop.clone(),
         };
-        tokio::spawn(runner.run(receiver));
+        runtime.spawn(runner.run(receiver));
         program
     }
 

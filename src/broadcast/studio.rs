@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -14,10 +15,9 @@ use crate::accounts::permission::Audience;
 use crate::base::config::Config;
 use crate::base::terms::{BroadcastState, SourceKind};
 use crate::base::{clock, ids};
-use crate::library::layout::Layout;
-use crate::library::recorder::Recorder;
+use crate::library::Library;
 use crate::media::protocol::{Capture, Device, FlvTag, FromWorker, Task};
-use crate::store::{Db, StoreError, broadcasts};
+use crate::store::{StoreError, broadcasts};
 use crate::worker::supervisor::{Event, Supervision, Watchdog, supervise};
 
 /// What *Go live* asks for; texts are checked already.
@@ -55,8 +55,7 @@ pub struct Studio(Arc<Inner>);
 
 struct Inner {
     config: Config,
-    db: Db,
-    layout: Layout,
+    library: Library,
     /// Running time zero, monotonic nanoseconds.
     base_ns: u64,
     programs: Mutex<HashMap<String, Arc<Program>>>,
@@ -65,22 +64,24 @@ struct Inner {
     devices: watch::Sender<Vec<Device>>,
     on_air: watch::Sender<OnAir>,
     done: mpsc::UnboundedSender<String>,
+    /// The program's own runtime: what is started here outlives the request that asked for it.
+    runtime: Handle,
 }
 
 impl Studio {
     /// Starts looking for devices. Nothing else runs until somebody asks.
-    pub fn start(config: Config, db: Db, layout: Layout, stop: CancellationToken) -> Studio {
+    pub fn start(config: Config, library: Library, stop: CancellationToken) -> Studio {
         let (done, finished) = mpsc::unbounded_channel();
         let studio = Studio(Arc::new(Inner {
             config,
-            db,
-            layout,
+            library,
             base_ns: clock::monotonic_ns(),
             programs: Mutex::default(),
             publishers: watch::Sender::default(),
             devices: watch::Sender::default(),
             on_air: watch::Sender::default(),
             done,
+            runtime: Handle::current(),
         }));
         tokio::spawn(studio.clone().watch_devices(stop));
         tokio::spawn(studio.clone().forget_finished(finished));
@@ -94,6 +95,16 @@ impl Studio {
             sources.push(source::test_pattern());
         }
         sources
+    }
+
+    /// Bytes that recordings leave free.
+    pub fn min_free_bytes(&self) -> u64 {
+        self.0.config.min_free_bytes
+    }
+
+    /// Bits per second that a broadcast is likely to need: the captured picture and its sound.
+    pub fn planned_bitrate(&self) -> u64 {
+        (u64::from(self.0.config.video_kbps) + 128) * 1000
     }
 
     /// What is on air; the receiver learns of changes.
@@ -122,18 +133,17 @@ impl Studio {
         let id = ids::public_id();
         let epoch_us = self.epoch_us();
         let row = self.row(&id, &new, epoch_us);
-        self.0.db.write(move |tx| -> Result<(), StoreError> { Ok(broadcasts::insert(tx, &row)?) }).await?;
-        let recorder =
-            Recorder::start(self.0.layout.clone(), self.0.db.clone(), id.clone(), crate::library::vod::RENDITION)?;
+        self.0.library.insert(row).await?;
+        let recorder = self.0.library.recorder(&id)?;
         let beginning = Beginning {
             id: id.clone(),
             program,
             recorder,
-            db: self.0.db.clone(),
+            library: self.0.library.clone(),
             epoch_us,
             grace: Duration::from_secs(u64::from(self.0.config.rtmp_grace_s)),
         };
-        let live = actor::start(beginning, self.0.done.clone());
+        let live = actor::start(&self.0.runtime, beginning, self.0.done.clone());
         self.0.on_air.send_modify(|on_air| {
             Arc::make_mut(on_air).insert(id.clone(), live.clone());
         });
@@ -177,8 +187,7 @@ impl Studio {
     }
 
     async fn same_press(&self, live: Arc<Live>, new: &NewBroadcast) -> Result<Arc<Live>, StudioError> {
-        let id = live.id.clone();
-        let row = self.0.db.read(move |tx| -> Result<_, StoreError> { Ok(broadcasts::get(tx, &id)?) }).await?;
+        let row = self.0.library.broadcast(&live.id).await?;
         match row {
             Some(row) if row.account_id.is_some() && row.account_id == new.account_id => Ok(live),
             _ => Err(StudioError::SourceOnAir { broadcast_id: live.id.clone() }),
@@ -223,7 +232,7 @@ impl Studio {
             program.stop();
         }
         programs.retain(|_, program| !program.is_over());
-        let program = Program::start(source_id.to_owned(), task, self.0.base_ns, self.epoch_us());
+        let program = Program::start(&self.0.runtime, source_id.to_owned(), task, self.0.base_ns, self.epoch_us());
         programs.insert(source_id.to_owned(), program.clone());
         program
     }

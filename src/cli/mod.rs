@@ -2,15 +2,18 @@
 //!
 //! A command reads its flags here and calls one function of the floors below; nothing is done here itself.
 
+mod account;
 mod serve;
+pub mod worker;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
 
-use crate::base::config::printable;
+use crate::base::config::{self, Layer, printable};
 
 /// A command that could not do its work.
 const FAILED: u8 = 1;
@@ -29,13 +32,51 @@ struct Cli {
 enum Command {
     /// Serve pages, media and RTMP until told to stop
     Serve(serve::Flags),
+    /// Accounts, without a browser and also while serve runs
+    Account {
+        #[command(subcommand)]
+        command: account::AccountCommand,
+        /// Directory of the whole state
+        #[arg(long, global = true, value_name = "DIR")]
+        data: Option<String>,
+    },
+    /// What serve starts for itself
+    #[command(hide = true)]
+    Worker {
+        #[command(subcommand)]
+        kind: WorkerKind,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum WorkerKind {
+    /// Capture, encode, cut into parts
+    Capture,
 }
 
 pub fn main() -> ExitCode {
     match parse(std::env::args_os()) {
-        Ok(Cli { command: Command::Serve(flags) }) => serve::run(&flags),
+        Ok(Cli { command }) => run(command),
         Err(error) => refuse(&error),
     }
+}
+
+fn run(command: Command) -> ExitCode {
+    match command {
+        Command::Serve(flags) => serve::run(&flags),
+        Command::Account { command, data } => match data_directory(data) {
+            Ok(data) => account::run(command, &data),
+            Err(error) => usage(&error.to_string()),
+        },
+        Command::Worker { kind: WorkerKind::Capture } => worker::main(),
+    }
+}
+
+/// Where the data is, for commands that need nothing else: flag, environment, default.
+fn data_directory(flag: Option<String>) -> Result<PathBuf, config::Error> {
+    let mut flags = Layer::default();
+    flags.extend(flag.map(|data| ("data", data)));
+    Ok(config::load(&flags, None, std::env::vars_os())?.data)
 }
 
 fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {

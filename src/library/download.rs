@@ -4,7 +4,7 @@ use std::os::unix::fs::FileExt;
 
 use bytes::Bytes;
 
-use super::read::{self, FileRange, Piece};
+use super::read::{FileRange, Piece};
 use super::vod::{LibraryError, Recording};
 use crate::media::progressive::{Progressive, ProgressiveError};
 
@@ -41,9 +41,8 @@ impl Download {
         self.length
     }
 
-    /// `length` bytes from `offset`.
-    pub fn slice(&self, offset: u64, length: u64) -> Vec<Piece> {
-        read::slice(&self.pieces, offset, length)
+    pub fn pieces(&self) -> &[Piece] {
+        &self.pieces
     }
 }
 

@@ -1,5 +1,6 @@
 //! Recordings on disk: writing reels, finding and reading what is in them, deleting, how much room there is.
 
+mod catalogue;
 pub mod download;
 pub mod layout;
 pub mod read;

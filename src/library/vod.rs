@@ -1,4 +1,4 @@
-//! The library as others see it: recordings by id, their playlists and bytes, the trash, the room on disk.
+//! Finished recordings: their playlists and bytes, their download, the room on disk. Rows and texts are in `catalogue`.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -10,16 +10,17 @@ use bytes::Bytes;
 use super::download::Download;
 use super::layout::Layout;
 use super::read::{FileRange, Piece};
-use crate::base::clock::{self, ticks_to_seconds};
-use crate::base::terms::BroadcastState;
+use super::recorder::Recorder;
+use crate::base::clock::ticks_to_seconds;
 use crate::media::playlist::{self, Variant};
 use crate::media::protocol::Init;
 use crate::media::window::Segment;
+use crate::store::broadcasts::Broadcast;
 use crate::store::media::{IndexedSegment, Location};
-use crate::store::{Db, StoreError, broadcasts, media};
+use crate::store::{Db, StoreError, media};
 
-/// Recordings whose index stays in memory.
-const CACHED: usize = 16;
+/// Recordings, and rows of broadcasts, that stay in memory.
+const CACHED: usize = 32;
 
 /// The only rendition so far.
 pub const RENDITION: u8 = 0;
@@ -76,15 +77,16 @@ pub struct Space {
 /// A handle to all recordings.
 #[derive(Clone)]
 pub struct Library {
-    db: Db,
-    layout: Layout,
-    cache: Arc<Cache>,
+    pub(super) db: Db,
+    pub(super) layout: Layout,
+    pub(super) cache: Arc<Cache>,
 }
 
 #[derive(Default)]
-struct Cache {
-    recordings: Mutex<HashMap<String, Arc<Recording>>>,
-    download: Mutex<Option<(String, Arc<Download>)>>,
+pub(super) struct Cache {
+    pub broadcasts: Mutex<HashMap<String, Arc<Broadcast>>>,
+    pub recordings: Mutex<HashMap<String, Arc<Recording>>>,
+    pub download: Mutex<Option<(String, Arc<Download>)>>,
 }
 
 impl Library {
@@ -105,11 +107,9 @@ impl Library {
             })
             .await?;
         let recording = Arc::new(Recording::new(inits, segments, epoch_us));
-        let mut recordings = lock(&self.cache.recordings);
-        if recordings.len() >= CACHED {
-            recordings.clear();
+        if !recording.segments.is_empty() {
+            remember(&self.cache.recordings, id, recording.clone());
         }
-        recordings.insert(id.to_owned(), recording.clone());
         Ok(recording)
     }
 
@@ -174,79 +174,9 @@ impl Library {
         Ok(Piece::File(FileRange { file, offset: location.offset, length: location.length }))
     }
 
-    /// Deletes a recording for good: rows gone and reels marked → files unlinked → directory synced → marks gone. A crash
-    /// between any two steps is made good by [`Library::recover`].
-    pub async fn delete(&self, id: &str) -> Result<(), LibraryError> {
-        let doomed = id.to_owned();
-        self.db
-            .write(move |tx| -> Result<(), StoreError> {
-                media::mark_garbage(tx, &doomed)?;
-                Ok(broadcasts::delete(tx, &doomed)?)
-            })
-            .await?;
-        self.forget(id);
-        self.sweep().await
-    }
-
-    /// Drops what is remembered of a recording.
-    pub fn forget(&self, id: &str) {
-        lock(&self.cache.recordings).remove(id);
-        let mut download = lock(&self.cache.download);
-        if download.as_ref().is_some_and(|(known, _)| known == id) {
-            *download = None;
-        }
-    }
-
-    /// Unlinks the files of marked reels and drops their rows.
-    async fn sweep(&self) -> Result<(), LibraryError> {
-        let garbage = self.db.read(|connection| -> Result<_, StoreError> { Ok(media::garbage(connection)?) }).await?;
-        if garbage.is_empty() {
-            return Ok(());
-        }
-        let layout = self.layout.clone();
-        let unlinked = tokio::task::spawn_blocking(move || -> io::Result<Vec<String>> {
-            for reel in &garbage {
-                match std::fs::remove_file(layout.reel(reel)) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                    _ => {}
-                }
-            }
-            File::open(layout.reels())?.sync_all()?;
-            Ok(garbage)
-        });
-        let unlinked = unlinked.await.map_err(io::Error::other)??;
-        self.db.write(move |tx| -> Result<(), StoreError> { Ok(media::drop_garbage(tx, &unlinked)?) }).await?;
-        Ok(())
-    }
-
-    /// At start: finishes deletions that were cut short, and closes broadcasts that were on air when the program ended.
-    pub async fn recover(&self) -> Result<(), LibraryError> {
-        self.sweep().await?;
-        let now = clock::wall_ms();
-        self.db
-            .write(move |tx| -> Result<(), StoreError> {
-                for id in broadcasts::unfinished(tx)? {
-                    let last = media::segments(tx, &id, RENDITION)?.pop();
-                    let epoch_us = broadcasts::get(tx, &id)?.map_or(0, |broadcast| broadcast.epoch_us);
-                    let outcome = match last {
-                        Some(IndexedSegment { segment, .. }) => broadcasts::Outcome {
-                            state: BroadcastState::Ended,
-                            failure: None,
-                            ended_at: playlist::wall_ms(segment.start + segment.duration, epoch_us),
-                        },
-                        None => broadcasts::Outcome {
-                            state: BroadcastState::Failed,
-                            failure: Some(String::from("interrupted")),
-                            ended_at: now,
-                        },
-                    };
-                    broadcasts::finish(tx, &id, &outcome)?;
-                    tracing::warn!(broadcast = id, state = outcome.state.as_str(), "closed an interrupted broadcast");
-                }
-                Ok(())
-            })
-            .await?;
-        Ok(())
+    /// Starts recording a broadcast that goes on air.
+    pub fn recorder(&self, id: &str) -> io::Result<Recorder> {
+        Recorder::start(self.layout.clone(), self.db.clone(), id.to_owned(), RENDITION)
     }
 
     /// Room on the disk.
@@ -256,7 +186,16 @@ impl Library {
     }
 }
 
+/// Puts a value into a cache that never grows beyond [`CACHED`].
+pub(super) fn remember<T>(cache: &Mutex<HashMap<String, T>>, id: &str, value: T) {
+    let mut cache = lock(cache);
+    if cache.len() >= CACHED {
+        cache.clear();
+    }
+    cache.insert(id.to_owned(), value);
+}
+
 /// A panic elsewhere leaves a cache that is still a cache.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

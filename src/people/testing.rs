@@ -1,6 +1,7 @@
 //! A box with people, for tests here and in `web`.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::{Accounts, Attempt, NewAccount, Options, SignInError, SignedIn, StreamKeys};
 use crate::accounts::Role;
@@ -18,7 +19,7 @@ pub struct House {
 
 pub async fn empty_house() -> House {
     let directory = tempfile::tempdir().unwrap();
-    let db = Db::open(&directory.path().join(db::FILE_NAME)).unwrap();
+    let db = Db::open_with(&directory.path().join(db::FILE_NAME), Duration::from_millis(100)).unwrap();
     let options = Options { bcrypt_cost: Some(4) };
     let accounts = Accounts::open(db.clone(), directory.path(), options).await.unwrap();
     House { directory, accounts, keys: StreamKeys::new(db.clone()), db }

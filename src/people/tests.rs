@@ -283,7 +283,7 @@ async fn the_cost_is_measured_once_and_kept() {
     let db = Db::open(&directory.path().join("x.db")).unwrap();
     drop(Accounts::open(db.clone(), directory.path(), Options::default()).await.unwrap());
     let kept = db.read(|connection| settings::get(connection, COST_SETTING)).await.unwrap().unwrap();
-    assert!(password::COSTS.contains(&kept.parse().unwrap()));
+    assert!(password::COSTS.contains(&kept.parse::<u32>().unwrap()));
     db.write(|tx| settings::set(tx, COST_SETTING, "11")).await.unwrap();
     assert_eq!(cost_of_this_box(&db).await.unwrap(), 11);
 }

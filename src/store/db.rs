@@ -53,7 +53,7 @@ impl Db {
         Db::open_with(path, BUSY_TIMEOUT)
     }
 
-    fn open_with(path: &Path, busy_timeout: Duration) -> Result<Db, StoreError> {
+    pub(crate) fn open_with(path: &Path, busy_timeout: Duration) -> Result<Db, StoreError> {
         create_private(path).map_err(|error| StoreError::from_io(&error))?;
         migrate::refuse_newer_header(path)?;
         let writer = open_writer(path, busy_timeout)?;

@@ -126,6 +126,29 @@ pub fn segment(connection: &Connection, broadcast_id: &str, rendition: u8, msn: 
     connection.prepare_cached(&sql)?.query_row(params![broadcast_id, rendition, msn], from_row).optional()
 }
 
+/// A break in a rendition's media.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    /// Ticks of media before it.
+    pub position: u64,
+    /// Ticks that are missing there.
+    pub missing: u64,
+}
+
+/// The breaks of a rendition, in order.
+pub fn gaps(connection: &Connection, broadcast_id: &str, rendition: u8) -> Result<Vec<Gap>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT here.start - before.start - before.duration,
+                (SELECT sum(duration) FROM segments s
+                 WHERE s.broadcast_id = ?1 AND s.rendition = ?2 AND s.msn < here.msn)
+         FROM segments here JOIN segments before
+             ON before.broadcast_id = ?1 AND before.rendition = ?2 AND before.msn = here.msn - 1
+         WHERE here.broadcast_id = ?1 AND here.rendition = ?2 AND here.discontinuity = 1 ORDER BY here.msn",
+    )?;
+    let gap = |row: &Row<'_>| Ok(Gap { missing: row.get::<_, i64>(0)?.max(0) as u64, position: row.get(1)? });
+    statement.query_map(params![broadcast_id, rendition], gap)?.collect()
+}
+
 /// First step of deletion, in the transaction that deletes the broadcast: its reels are marked.
 pub fn mark_garbage(connection: &Connection, broadcast_id: &str) -> Result<()> {
     connection.execute("DELETE FROM segments WHERE broadcast_id = ?1", [broadcast_id])?;

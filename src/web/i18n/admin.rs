@@ -1,1 +1,111 @@
 //! Texts of the admin pages.
+
+use super::{phrases, texts};
+
+texts! {
+    admin_title = "Kelola", "Manage";
+    admin_tabs = "Bagian pengelolaan", "Parts of management";
+    admin_tab_overview = "Ringkasan", "Overview";
+    admin_tab_recordings = "Rekaman", "Recordings";
+    admin_tab_accounts = "Akun", "Accounts";
+    admin_tab_trash = "Sampah", "Trash";
+    admin_storage = "Ruang penyimpanan", "Storage";
+    admin_storage_recordings = "Rekaman", "Recordings";
+    admin_storage_trash = "Sampah", "Trash";
+    admin_storage_other = "Lainnya", "Other";
+    admin_storage_free = "Kosong", "Free";
+    admin_storage_full = "Ruang habis. Kosongkan sampah atau hapus rekaman lama.",
+        "There is no room left. Empty the trash or delete old recordings.";
+    admin_numbers = "Angka", "Numbers";
+    admin_count_recordings = "Rekaman", "Recordings";
+    admin_count_length = "Seluruh durasi", "Total length";
+    admin_count_accounts = "Akun aktif", "Active accounts";
+    admin_count_live = "Sedang mengudara", "On air now";
+    admin_recent = "Kegiatan terakhir", "Recent activity";
+    admin_recent_none = "Belum ada kegiatan.", "Nothing has happened yet.";
+    admin_by = "oleh", "by";
+
+    role_admin = "Pengelola", "Admin";
+    role_broadcaster = "Petugas siaran", "Broadcaster";
+    role_viewer = "Anggota", "Viewer";
+    role_admin_hint = "Semua hal, termasuk akun dan sampah.", "Everything, accounts and trash included.";
+    role_broadcaster_hint = "Menyiarkan dan menonton.", "Broadcasts and watches.";
+    role_viewer_hint = "Menonton siaran untuk anggota.", "Watches what is for members.";
+
+    accounts_title = "Akun", "Accounts";
+    accounts_new = "Buat akun", "Make an account";
+    accounts_role = "Peran", "Role";
+    accounts_disabled = "Dinonaktifkan", "Disabled";
+    accounts_you = "Anda", "You";
+    accounts_never = "Belum pernah masuk", "Never signed in";
+    accounts_change = "Ubah", "Change";
+    accounts_change_role = "Simpan peran", "Save the role";
+    accounts_new_password = "Kata sandi baru", "New password";
+    accounts_set_password = "Ganti kata sandi", "Set the password";
+    accounts_set_password_hint = "Semua sesi akun ini langsung berakhir.", "Every session of this account ends at once.";
+    accounts_disable = "Nonaktifkan", "Disable";
+    accounts_disable_hint = "Tidak dapat masuk lagi sampai diaktifkan kembali; kunci siarannya berhenti berlaku.",
+        "Cannot sign in until enabled again; its stream keys stop working.";
+    accounts_enable = "Aktifkan kembali", "Enable again";
+    accounts_delete = "Hapus akun", "Delete the account";
+    accounts_delete_sure = "Ya, hapus akun ini", "Yes, delete this account";
+    accounts_last_admin = "Ini pengelola terakhir yang aktif, jadi tidak dapat dihapus, dinonaktifkan, atau diberi peran lain.",
+        "This is the last active admin, so it can be neither deleted, disabled nor given another role.";
+
+    recordings_title = "Rekaman", "Recordings";
+    recordings_none = "Belum ada rekaman.", "There are no recordings yet.";
+    recordings_hidden = "Disembunyikan", "Hidden";
+    recordings_edit = "Ubah", "Edit";
+    recordings_trash = "Buang", "Delete";
+    recordings_trash_sure = "Ya, pindahkan ke sampah", "Yes, move it to the trash";
+    recordings_live = "Sedang mengudara", "On air";
+    recording_edit_title = "Ubah rekaman", "Edit the recording";
+    recording_title = "Judul", "Title";
+    recording_description = "Keterangan", "Description";
+    recording_tags = "Topik", "Topics";
+    recording_tags_hint = "Pisahkan dengan koma, misalnya: Kehamilan, Gizi", "Separate with commas, such as: Pregnancy, Nutrition";
+    recording_hidden = "Sembunyikan dari beranda", "Hide from the home page";
+    recording_hidden_hint = "Yang tahu alamatnya masih dapat menonton.", "Those who know the address can still watch.";
+    recording_watch = "Tonton", "Watch";
+
+    trash_title = "Sampah", "Trash";
+    trash_lead = "Yang dibuang dapat dikembalikan dari sini.", "What was deleted can be restored from here.";
+    trash_none = "Sampah kosong.", "The trash is empty.";
+    trash_restore = "Kembalikan", "Restore";
+    trash_delete = "Hapus selamanya", "Delete for good";
+    trash_delete_sure = "Ya, hapus selamanya", "Yes, delete for good";
+}
+
+phrases! {
+    admin_hours_left(hours: u64) = format!("Cukup untuk {hours} jam siaran lagi."),
+        format!("Enough for {hours} more {}.", if hours == 1 { "hour" } else { "hours" });
+    admin_minutes_left(minutes: u64) = format!("Cukup untuk {minutes} menit siaran lagi."), format!("Enough for {minutes} more minutes.");
+    admin_storage_bar(used: &str, total: &str) = format!("{used} dari {total} terpakai"), format!("{used} of {total} used");
+    accounts_seen(when: &str) = format!("Terakhir masuk {when}"), format!("Last here {when}");
+    accounts_delete_text(name: &str) =
+        format!("Akun “{name}”, sesi, dan kunci siarannya dihapus. Rekaman tetap ada. Ini tidak dapat dibatalkan."),
+        format!("The account “{name}”, its sessions and its stream keys will be gone. Recordings stay. This cannot be undone.");
+    recordings_trash_text(title: &str) =
+        format!("“{title}” tidak dapat ditonton lagi, tetapi dapat dikembalikan dari sampah."),
+        format!("“{title}” can no longer be watched, but can be restored from the trash.");
+    trash_since(when: &str) = format!("Dibuang {when}"), format!("Deleted {when}");
+    trash_gone(when: &str) = format!("hilang selamanya {when}"), format!("gone for good {when}");
+    trash_delete_text(title: &str, size: &str) =
+        format!("“{title}” ({size}) akan hilang selamanya dan tidak dapat dikembalikan."),
+        format!("“{title}” ({size}) will be gone for good and cannot be restored.");
+    trash_holds(size: &str) = format!("{size} menjadi kosong bila semuanya dihapus."), format!("Deleting it all frees {size}.");
+    done_account_made(name: &str) = format!("Akun “{name}” dibuat."), format!("The account “{name}” was made.");
+    done_restored(title: &str) = format!("“{title}” dikembalikan."), format!("“{title}” was restored.");
+}
+
+texts! {
+    done_saved = "Perubahan disimpan.", "Your changes are saved.";
+    done_trashed = "Dipindahkan ke sampah. Dapat dikembalikan kapan saja.", "Moved to the trash. It can be restored.";
+    done_deleted = "Dihapus selamanya.", "Deleted for good.";
+    done_password = "Kata sandi diganti.", "The password was changed.";
+    done_disabled = "Akun dinonaktifkan.", "The account is disabled.";
+    done_enabled = "Akun aktif kembali.", "The account is enabled again.";
+    done_account_deleted = "Akun dihapus.", "The account was deleted.";
+    done_key_revoked = "Kunci dicabut.", "The key was revoked.";
+    done_signed_out = "Anda sudah keluar.", "You are signed out.";
+}

@@ -1,9 +1,16 @@
 //! Views: what each page shows, as plain data beside its template. No service is called from here, and no rule of
 //! the product is decided here; handlers fill these structs.
 
+pub mod admin;
+pub mod error;
 pub mod home;
+pub mod live;
+pub mod login;
 #[cfg(test)]
 mod samples;
+pub mod setup;
+pub mod studio;
+pub mod tv;
 pub mod watch;
 
 use std::fmt;
@@ -48,7 +55,7 @@ impl Site {
     }
 
     /// An icon that says nothing to a screen reader; the text beside it does.
-    pub fn icon(&self, name: &'static str) -> Icon {
+    pub fn icon<'a>(&self, name: &'a str) -> Icon<'a> {
         Icon(name)
     }
 
@@ -65,6 +72,21 @@ impl Site {
         self.who.as_ref().is_some_and(|who| who.admin)
     }
 
+    /// Address, icon and name of each admin page.
+    fn admin_tabs(&self) -> [(&'static str, &'static str, &'static str); 4] {
+        [
+            ("/admin", "layout-dashboard", self.t.admin_tab_overview()),
+            ("/admin/recordings", "film", self.t.admin_tab_recordings()),
+            ("/admin/accounts", "users-round", self.t.admin_tab_accounts()),
+            ("/admin/trash", "trash-2", self.t.admin_tab_trash()),
+        ]
+    }
+
+    /// Whether this page is the tab at `path`; an overview such as `/admin` is itself only.
+    pub fn tab(&self, path: &str) -> bool {
+        if path.matches('/').count() == 1 { self.here.split('?').next() == Some(path) } else { self.is_at(path) }
+    }
+
     /// Whether this page stands below `path`: marks the place in the navigation.
     pub fn is_at(&self, path: &str) -> bool {
         self.here.split('?').next().is_some_and(|here| here == path || here.starts_with(&format!("{path}/")))
@@ -72,9 +94,9 @@ impl Site {
 }
 
 /// `<svg>` that draws one symbol of the sprite.
-pub struct Icon(&'static str);
+pub struct Icon<'a>(&'a str);
 
-impl fmt::Display for Icon {
+impl fmt::Display for Icon<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -85,8 +107,8 @@ impl fmt::Display for Icon {
     }
 }
 
-// Both parts come from the build, never from a visitor.
-impl HtmlSafe for Icon {}
+// Templates name icons; nothing of a visitor's gets here.
+impl HtmlSafe for Icon<'_> {}
 
 /// `<time>` with the relative time as text and the exact one as title.
 pub struct When {

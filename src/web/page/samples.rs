@@ -1,7 +1,14 @@
 //! Every page with sample data: proves that each template renders in both languages, and writes the pages to
 //! `SIARAN_PAGES` (a folder) when that is set, so that they can be looked at.
 
+use super::admin::*;
+use super::error::ErrorPage;
 use super::home::{Home, LiveCard};
+use super::live::Live;
+use super::login::Login;
+use super::setup::{SetupForm, SetupWait};
+use super::studio::*;
+use super::tv::{Qr, Tv, TvLive};
 use super::watch::{Watch, WatchPin};
 use super::*;
 
@@ -76,6 +83,208 @@ fn watch(t: Lang, state: State) -> Watch {
     }
 }
 
+fn studio(t: Lang, on_air: Vec<OnAir>) -> Studio {
+    let microphone = |id: &str, label: &str| Microphone { id: id.into(), label: label.into() };
+    Studio {
+        site: site(t, "/studio", "admin"),
+        sources: vec![
+            Source {
+                id: "cam0".into(),
+                kind: SourceKind::Camera,
+                label: "Logitech C920".into(),
+                ready: true,
+                needs_no_encoding: true,
+                microphones: vec![microphone("mic0", "Logitech C920"), microphone("mic1", "USB Lavalier")],
+                formats: vec!["1280×720, 30 fps, H.264".into()],
+            },
+            Source {
+                id: "rtmp1".into(),
+                kind: SourceKind::Rtmp,
+                label: "Ponsel Bu Sari".into(),
+                ready: false,
+                needs_no_encoding: true,
+                microphones: vec![],
+                formats: vec![],
+            },
+            Source {
+                id: "test".into(),
+                kind: SourceKind::Test,
+                label: t.studio_source_test().into(),
+                ready: true,
+                needs_no_encoding: false,
+                microphones: vec![],
+                formats: vec![],
+            },
+        ],
+        on_air,
+        draft: Draft {
+            source: "cam0".into(),
+            microphone: "mic1".into(),
+            title: Field::of(t.studio_default_title("13 November 2025")),
+            description: Field::default(),
+            audience: Audience::Public,
+        },
+        disk_left_s: Some(165_600),
+        error: None,
+        another: false,
+        qr: Qr::of("http://siaran.local/live"),
+    }
+}
+
+fn keys(t: Lang, made: bool) -> Keys {
+    let key = |id: &str, label: &str, auto_live, used_ms, connected| Key {
+        id: id.into(),
+        label: label.into(),
+        auto_live,
+        audience: Audience::Public,
+        created_ms: NOW - 86_400_000,
+        used_ms,
+        connected,
+    };
+    Keys {
+        site: site(t, "/studio/keys", "broadcaster"),
+        keys: vec![
+            key("k1", "Aula", true, Some(NOW - 7_200_000), true),
+            key("k2", "Ponsel Bu Sari", false, None, false),
+        ],
+        label: Field::default(),
+        auto_live: true,
+        audience: Audience::Public,
+        made: made.then(|| MadeKey {
+            label: "Aula".into(),
+            server: "rtmp://192.168.1.20:1935/live".into(),
+            key: "w3k9-sample-key".into(),
+        }),
+        rtmp_on: true,
+    }
+}
+
+fn accounts(t: Lang) -> Accounts {
+    let row = |id: &str, name: &str, role, error: Option<String>| AccountRow {
+        id: id.into(),
+        username: name.into(),
+        role,
+        disabled: id == "a3",
+        seen_ms: (id != "a3").then_some(NOW - 3_600_000),
+        me: id == "a1",
+        last_admin: role == Role::Admin,
+        error,
+    };
+    Accounts {
+        site: site(t, "/admin/accounts", "admin"),
+        accounts: vec![
+            row("a1", "dr.wulan", Role::Admin, None),
+            row("a2", "bidan.sari", Role::Broadcaster, Some(t.field_too_short(10))),
+            row("a3", "kader.rini", Role::Viewer, None),
+        ],
+        username: Field::wrong("bidan.sari", t.field_username_taken()),
+        password: Field::default(),
+        role: Role::Broadcaster,
+    }
+}
+
+fn recordings(t: Lang) -> Recordings {
+    let rows = library().into_iter().enumerate().map(|(i, card)| RecordingRow {
+        id: card.id,
+        title: card.title,
+        at_ms: card.at_ms,
+        duration_s: card.duration_s.unwrap_or_default(),
+        size: 412_000_000,
+        audience: card.audience,
+        state: if i == 0 { State::Live } else { State::Ended },
+        hidden: i == 2,
+        thumbnail: card.thumbnail,
+    });
+    Recordings { site: site(t, "/admin/recordings", "admin"), rows: rows.collect(), query: String::new(), older: None }
+}
+
+fn overview(t: Lang) -> Overview {
+    let done =
+        |what: String, minutes: i64| Activity { at_ms: NOW - minutes * 60_000, account: "dr.wulan".into(), what };
+    Overview {
+        site: Site { notice: Some(t.done_saved().into()), ..site(t, "/admin", "admin") },
+        storage: Storage {
+            total: 240_000_000_000,
+            free: 92_000_000_000,
+            recordings: 118_000_000_000,
+            trash: 9_400_000_000,
+            left_s: Some(46 * 3_600 + 120),
+        },
+        recordings: 84,
+        recorded_s: 212_000,
+        accounts: 7,
+        on_air: 1,
+        recent: vec![
+            done(t.done_account_made("kader.rini"), 12),
+            done(t.done_restored("Cuci tangan enam langkah"), 300),
+        ],
+    }
+}
+
+fn trash(t: Lang) -> Trash {
+    let rows = library().into_iter().take(2).map(|card| TrashRow {
+        id: card.id,
+        title: card.title,
+        trashed_ms: NOW - 86_400_000,
+        gone_ms: Some(NOW + 29 * 86_400_000),
+        duration_s: 912,
+        size: 210_000_000,
+        thumbnail: true,
+    });
+    Trash { site: site(t, "/admin/trash", "admin"), rows: rows.collect(), size: 420_000_000 }
+}
+
+fn recording(t: Lang) -> RecordingEdit {
+    RecordingEdit {
+        site: site(t, "/admin/recordings/sample1", "admin"),
+        id: "sample1".into(),
+        title: Field::wrong("", t.field_required()),
+        description: Field::of("Bidan Sari menunjukkan empat posisi."),
+        tags: Field::of("Menyusui, Bayi baru lahir"),
+        audience: Audience::Pin,
+        hidden: false,
+        thumbnail: true,
+        pin: Some("482915".into()),
+        on_air: false,
+    }
+}
+
+fn setup_form(t: Lang) -> SetupForm {
+    SetupForm {
+        site: site(t, "/setup", ""),
+        token: "sample".into(),
+        username: Field::of("dr.wulan"),
+        password: Field::wrong("", t.field_too_short(10)),
+        password_again: Field::default(),
+        error: None,
+    }
+}
+
+fn tv(t: Lang, live: bool) -> Tv {
+    Tv {
+        site: site(t, "/tv", ""),
+        live: live.then(|| TvLive { id: "sample7".into(), title: "Kelas ibu hamil".into() }),
+        next: Some(card(8, "Posyandu keliling: jadwal bulan ini", -26, 0)),
+        address: "siaran.local/live".into(),
+        qr: Qr::of("http://siaran.local/live"),
+    }
+}
+
+fn on_air(health: Health) -> Vec<OnAir> {
+    let title = "Kelas ibu hamil: tanda bahaya kehamilan".into();
+    let pin = Some("482915".into());
+    vec![OnAir {
+        id: "sample7".into(),
+        title,
+        live: true,
+        source: "cam0".into(),
+        elapsed_s: 754,
+        viewers: 23,
+        pin,
+        health,
+    }]
+}
+
 /// Name, and the page in the language.
 fn pages(t: Lang) -> Vec<(&'static str, String)> {
     let show = |page: &dyn askama::DynTemplate| page.dyn_render().expect("a page renders");
@@ -111,6 +320,33 @@ fn pages(t: Lang) -> Vec<(&'static str, String)> {
                 pin: Field::wrong("12345", t.field_pin_wrong()),
             }),
         ),
+        (
+            "login",
+            show(&Login {
+                site: site(t, "/login", ""),
+                username: Field::of("bidan.sari"),
+                error: Some(t.login_wrong().into()),
+                next: "/studio".into(),
+            }),
+        ),
+        ("setup_wait", show(&SetupWait { site: site(t, "/setup", "") })),
+        ("setup_form", show(&setup_form(t))),
+        ("studio", show(&studio(t, vec![]))),
+        ("studio_air", show(&studio(t, on_air(Health::Ok)))),
+        ("studio_lost", show(&studio(t, on_air(Health::VideoLost)))),
+        ("keys", show(&keys(t, false))),
+        ("keys_made", show(&keys(t, true))),
+        ("live_wait", show(&Live { site: site(t, "/live", ""), meanwhile: library()[..3].to_vec() })),
+        ("tv_wait", show(&tv(t, false))),
+        ("tv_live", show(&tv(t, true))),
+        ("admin", show(&overview(t))),
+        ("admin_accounts", show(&accounts(t))),
+        ("admin_recordings", show(&recordings(t))),
+        ("admin_recording", show(&recording(t))),
+        ("admin_trash", show(&trash(t))),
+        ("error_404", show(&ErrorPage::new(site(t, "/nothing", ""), 404, None))),
+        ("error_401", show(&ErrorPage::new(site(t, "/studio", ""), 401, None))),
+        ("error_429", show(&ErrorPage::new(site(t, "/login", ""), 429, Some(90)))),
     ]
 }
 

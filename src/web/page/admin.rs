@@ -1,0 +1,212 @@
+//! `/admin`: overview, accounts, recordings, trash.
+
+use askama::Template;
+
+use super::{Audience, Field, Site, State};
+use crate::web::i18n::Lang;
+
+#[derive(Template)]
+#[template(path = "admin/overview.html")]
+pub struct Overview {
+    pub site: Site,
+    pub storage: Storage,
+    pub recordings: u64,
+    /// Length of all recordings, seconds.
+    pub recorded_s: u64,
+    pub accounts: u64,
+    pub on_air: u64,
+    /// Newest first.
+    pub recent: Vec<Activity>,
+}
+
+/// The disk that holds the data directory, bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Storage {
+    pub total: u64,
+    pub free: u64,
+    pub recordings: u64,
+    pub trash: u64,
+    /// How long a broadcast of the usual size can go on, seconds.
+    pub left_s: Option<u64>,
+}
+
+/// One line of who did what.
+pub struct Activity {
+    pub at_ms: i64,
+    pub account: String,
+    /// In words of the page's language.
+    pub what: String,
+}
+
+impl Storage {
+    fn used(&self) -> u64 {
+        self.total.saturating_sub(self.free)
+    }
+
+    fn other(&self) -> u64 {
+        self.used().saturating_sub(self.recordings + self.trash)
+    }
+
+    /// `bytes` in thousandths of the disk: the width of a piece of the bar.
+    fn share(&self, bytes: u64) -> u64 {
+        if self.total == 0 { 0 } else { (bytes as u128 * 1000 / self.total as u128).min(1000) as u64 }
+    }
+
+    /// The pieces of the bar from left to right: class, start, width, name, bytes.
+    fn pieces(&self, t: Lang) -> Vec<(&'static str, u64, u64, &'static str, u64)> {
+        let parts = [
+            ("recordings", t.admin_storage_recordings(), self.recordings),
+            ("trash", t.admin_storage_trash(), self.trash),
+            ("other", t.admin_storage_other(), self.other()),
+        ];
+        let mut start = 0;
+        let mut pieces = Vec::new();
+        for (class, name, bytes) in parts {
+            let width = self.share(bytes).min(1000 - start);
+            pieces.push((class, start, width, name, bytes));
+            start += width;
+        }
+        pieces.push(("free", start, 0, t.admin_storage_free(), self.free));
+        pieces
+    }
+
+    fn left(&self, t: Lang) -> Option<String> {
+        let left = self.left_s?;
+        Some(match left {
+            0..60 => t.admin_storage_full().to_owned(),
+            60..7_200 => t.admin_minutes_left(left / 60),
+            _ => t.admin_hours_left(left / 3_600),
+        })
+    }
+
+    /// Less than an hour of room.
+    fn low(&self) -> bool {
+        self.left_s.is_some_and(|left| left < 3_600)
+    }
+}
+
+/// What an account may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Admin,
+    Broadcaster,
+    Viewer,
+}
+
+impl Role {
+    pub const ALL: [Role; 3] = [Role::Broadcaster, Role::Viewer, Role::Admin];
+
+    /// The word of the API and of forms.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Broadcaster => "broadcaster",
+            Self::Viewer => "viewer",
+        }
+    }
+
+    pub fn name(&self, t: Lang) -> &'static str {
+        match self {
+            Self::Admin => t.role_admin(),
+            Self::Broadcaster => t.role_broadcaster(),
+            Self::Viewer => t.role_viewer(),
+        }
+    }
+
+    fn hint(&self, t: Lang) -> &'static str {
+        match self {
+            Self::Admin => t.role_admin_hint(),
+            Self::Broadcaster => t.role_broadcaster_hint(),
+            Self::Viewer => t.role_viewer_hint(),
+        }
+    }
+}
+
+/// Makes by `/admin/accounts` (`username`, `password`, `role`); changes by `/admin/accounts/{id}/role` (`role`),
+/// `/password` (`password`), `/disable`, `/enable`, `/delete`.
+#[derive(Template)]
+#[template(path = "admin/accounts.html")]
+pub struct Accounts {
+    pub site: Site,
+    pub accounts: Vec<AccountRow>,
+    pub username: Field,
+    /// Only the error is shown.
+    pub password: Field,
+    pub role: Role,
+}
+
+pub struct AccountRow {
+    pub id: String,
+    pub username: String,
+    pub role: Role,
+    pub disabled: bool,
+    pub seen_ms: Option<i64>,
+    /// The one who looks at the page.
+    pub me: bool,
+    /// The last enabled admin: may not go.
+    pub last_admin: bool,
+    /// What was wrong with the last change of this account; opens its form.
+    pub error: Option<String>,
+}
+
+/// The list, searched by `q`.
+#[derive(Template)]
+#[template(path = "admin/recordings.html")]
+pub struct Recordings {
+    pub site: Site,
+    pub rows: Vec<RecordingRow>,
+    pub query: String,
+    /// Query string of the next page.
+    pub older: Option<String>,
+}
+
+pub struct RecordingRow {
+    pub id: String,
+    pub title: String,
+    pub at_ms: i64,
+    pub duration_s: u64,
+    pub size: u64,
+    pub audience: Audience,
+    pub state: State,
+    pub hidden: bool,
+    pub thumbnail: bool,
+}
+
+/// Posts `title`, `description`, `tags` (comma separated), `audience`, `hidden` (`1` or absent) to
+/// `/admin/recordings/{id}`; deletes by `/admin/recordings/{id}/trash`.
+#[derive(Template)]
+#[template(path = "admin/recording.html")]
+pub struct RecordingEdit {
+    pub site: Site,
+    pub id: String,
+    pub title: Field,
+    pub description: Field,
+    pub tags: Field,
+    pub audience: Audience,
+    pub hidden: bool,
+    pub thumbnail: bool,
+    pub pin: Option<String>,
+    /// On air: it cannot be deleted yet.
+    pub on_air: bool,
+}
+
+/// Restores by `/admin/trash/{id}/restore`, deletes for good by `/admin/trash/{id}/delete`.
+#[derive(Template)]
+#[template(path = "admin/trash.html")]
+pub struct Trash {
+    pub site: Site,
+    pub rows: Vec<TrashRow>,
+    /// Bytes of all of it.
+    pub size: u64,
+}
+
+pub struct TrashRow {
+    pub id: String,
+    pub title: String,
+    pub trashed_ms: i64,
+    /// When it goes by itself.
+    pub gone_ms: Option<i64>,
+    pub duration_s: u64,
+    pub size: u64,
+    pub thumbnail: bool,
+}

@@ -1,0 +1,237 @@
+//! `/studio` and `/studio/keys`: the broadcaster's pages.
+
+use askama::Template;
+use serde_json::json;
+
+use super::tv::Qr;
+use super::{Audience, Field, Site};
+
+/// Posts `source`, `microphone`, `title`, `description`, `audience` to `/studio/broadcasts`; the script sends the
+/// same to the API instead.
+#[derive(Template)]
+#[template(path = "studio.html")]
+pub struct Studio {
+    pub site: Site,
+    pub sources: Vec<Source>,
+    pub on_air: Vec<OnAir>,
+    pub draft: Draft,
+    /// How long the free room lasts, seconds.
+    pub disk_left_s: Option<u64>,
+    /// Why the last attempt to go live failed, in words.
+    pub error: Option<String>,
+    /// The form is shown although something is on air.
+    pub another: bool,
+    /// The address that always opens what is live, as a code to print.
+    pub qr: Qr,
+}
+
+/// What the form holds.
+pub struct Draft {
+    pub source: String,
+    pub microphone: String,
+    pub title: Field,
+    pub description: Field,
+    pub audience: Audience,
+}
+
+/// Where a picture can come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceKind {
+    Camera,
+    Rtmp,
+    Test,
+}
+
+pub struct Source {
+    pub id: String,
+    pub kind: SourceKind,
+    pub label: String,
+    pub ready: bool,
+    /// It gives H.264 itself.
+    pub needs_no_encoding: bool,
+    pub microphones: Vec<Microphone>,
+    /// Such as `1280×720, 30 fps, MJPEG`.
+    pub formats: Vec<String>,
+}
+
+pub struct Microphone {
+    pub id: String,
+    pub label: String,
+}
+
+/// A broadcast that is starting or live.
+#[derive(Default)]
+pub struct OnAir {
+    pub id: String,
+    pub title: String,
+    pub live: bool,
+    pub source: String,
+    pub elapsed_s: u64,
+    pub viewers: u64,
+    /// The six digits, when the audience needs them.
+    pub pin: Option<String>,
+    pub health: Health,
+}
+
+/// How a broadcast is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Health {
+    #[default]
+    Ok,
+    VideoLost,
+    AudioLost,
+    Restarting,
+    RecordingPaused,
+}
+
+impl Health {
+    /// The word of the events.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::VideoLost => "video_lost",
+            Self::AudioLost => "audio_lost",
+            Self::Restarting => "restarting",
+            Self::RecordingPaused => "recording_paused",
+        }
+    }
+
+    fn words(&self, t: crate::web::i18n::Lang) -> &'static str {
+        match self {
+            Self::Ok => t.air_health_ok(),
+            Self::VideoLost => t.air_health_video_lost(),
+            Self::AudioLost => t.air_health_audio_lost(),
+            Self::Restarting => t.air_health_restarting(),
+            Self::RecordingPaused => t.air_health_recording_paused(),
+        }
+    }
+}
+
+impl Source {
+    fn icon(&self) -> &'static str {
+        match self.kind {
+            SourceKind::Camera => "camera",
+            SourceKind::Rtmp => "network",
+            SourceKind::Test => "tv",
+        }
+    }
+
+    /// What one should know about it, on one line.
+    fn about(&self, t: crate::web::i18n::Lang) -> String {
+        let kind = match self.kind {
+            SourceKind::Camera => t.studio_source_camera(),
+            SourceKind::Rtmp => t.studio_source_rtmp(),
+            SourceKind::Test => t.studio_source_test(),
+        };
+        let mut parts = vec![kind.to_owned()];
+        parts.extend(self.formats.first().cloned());
+        if self.needs_no_encoding {
+            parts.push(t.studio_source_untouched().to_owned());
+        }
+        if !self.ready {
+            parts.push(t.studio_source_not_ready().to_owned());
+        }
+        parts.join(" · ")
+    }
+}
+
+impl Studio {
+    fn preparing(&self) -> bool {
+        self.on_air.is_empty() || self.another
+    }
+
+    /// One empty card, from which the script makes those that come later.
+    fn blank(&self) -> [OnAir; 1] {
+        [OnAir::default()]
+    }
+
+    /// Key, icon and name of what is checked before going live.
+    fn checks(&self) -> [(&'static str, &'static str, &'static str); 4] {
+        let t = self.site.t;
+        [
+            ("picture", "video", t.studio_check_picture()),
+            ("sound", "mic", t.studio_check_sound()),
+            ("disk", "hard-drive", t.studio_check_disk()),
+            ("network", "wifi", t.studio_check_network()),
+        ]
+    }
+
+    fn texts(&self) -> String {
+        let t = self.site.t;
+        json!({
+            "preview": {
+                "none": t.studio_preview_none(), "starting": t.studio_preview_starting(), "failed": t.studio_preview_failed(),
+                "video_lost": t.studio_preview_video_lost(), "audio_lost": t.studio_preview_audio_lost(),
+            },
+            "health": {
+                "ok": t.air_health_ok(), "video_lost": t.air_health_video_lost(), "audio_lost": t.air_health_audio_lost(),
+                "restarting": t.air_health_restarting(), "recording_paused": t.air_health_recording_paused(),
+                "lost": t.air_health_lost(),
+            },
+            "checks": {
+                "waiting": t.check_waiting(), "pictureOk": t.check_picture_ok(), "pictureBad": t.check_picture_bad(),
+                "soundOk": t.check_sound_ok(), "soundQuiet": t.check_sound_quiet(), "soundLoud": t.check_sound_loud(),
+                "soundNone": t.check_sound_none(), "diskOk": t.check_disk_ok(), "diskLow": t.check_disk_low(),
+                "networkOk": t.check_network_ok(), "networkBad": t.check_network_bad(),
+            },
+            "kinds": { "camera": t.studio_source_camera(), "rtmp": t.studio_source_rtmp(), "test": t.studio_source_test() },
+            "untouched": t.studio_source_untouched(), "notReady": t.studio_source_not_ready(),
+            "noMicrophone": t.studio_microphone_none(), "levelUnit": t.studio_level_unit(),
+            "listen": t.studio_listen(), "stopListening": t.studio_stop_listening(),
+            "goLive": t.studio_go_live(), "goingLive": t.studio_going_live(), "failed": t.studio_failed(),
+            "starting": t.air_starting(), "live": t.air_live(), "end": t.air_end(), "ending": t.air_ending(),
+            "endQuestion": t.air_end_question("{title}"), "ended": t.air_ended(), "copied": t.air_copied(),
+            "hours": t.js_hours(), "minutes": t.js_minutes(),
+        })
+        .to_string()
+    }
+}
+
+/// Posts `label`, `auto_live` (`1` or `0`), `audience` to `/studio/keys`; revokes by `/studio/keys/{id}/revoke`.
+#[derive(Template)]
+#[template(path = "keys.html")]
+pub struct Keys {
+    pub site: Site,
+    pub keys: Vec<Key>,
+    pub label: Field,
+    pub auto_live: bool,
+    pub audience: Audience,
+    /// The key that was just made.
+    pub made: Option<MadeKey>,
+    pub rtmp_on: bool,
+}
+
+pub struct Key {
+    pub id: String,
+    pub label: String,
+    pub auto_live: bool,
+    pub audience: Audience,
+    pub created_ms: i64,
+    pub used_ms: Option<i64>,
+    /// A publisher is sending with it now.
+    pub connected: bool,
+}
+
+pub struct MadeKey {
+    pub label: String,
+    /// `rtmp://HOST:PORT/live`, without the key.
+    pub server: String,
+    pub key: String,
+}
+
+impl Keys {
+    /// Id, name and value of what is to be copied.
+    fn lines(&self, made: &MadeKey) -> [(&'static str, &'static str, String); 3] {
+        let t = self.site.t;
+        [
+            ("server", t.keys_server(), made.server.clone()),
+            ("key", t.keys_key(), made.key.clone()),
+            ("full", t.keys_full(), self.full(made)),
+        ]
+    }
+
+    /// The address with the key, for programs that take one line.
+    fn full(&self, made: &MadeKey) -> String {
+        format!("{}/{}", made.server, made.key)
+    }
+}
