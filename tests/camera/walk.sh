@@ -33,6 +33,9 @@ api() {
 }
 
 sees_cameras() { api GET /sources | jq -e "[.items[] | select(.kind == \"camera\" and .ready)] | length == $1"; }
+studio() { curl --silent --show-error --fail --max-time 60 --header "Authorization: Bearer $token" "$http/studio/$1"; }
+has_preview() { studio "preview/$camera/main.m3u8" | grep -q '^#EXT-X-STREAM-INF'; }
+has_level() { { studio "events?source=$camera" || true; } | grep -q -m 1 '^event: *level'; }
 state_is() { api GET "/broadcasts/$id" | jq -e ".state == \"$1\""; }
 
 # The first media playlist that the multivariant one names, in full.
@@ -61,6 +64,11 @@ await 60 'one is gone when it is unplugged' sees_cameras 1
 camera=$(api GET /sources | jq -r 'first(.items[] | select(.kind == "camera") | .id)')
 plug 2
 await 60 'it is back when it is plugged in' sees_cameras 2
+
+api GET /sources | jq -e 'all(.items[] | select(.kind == "camera"); (.formats | length) > 0)' > /dev/null || fail 'they tell their formats'
+ok 'they tell their formats'
+await 120 'it is previewed' has_preview
+await 60 'its level is measured' has_level
 
 # --- a broadcast ----------------------------------------------------------------------------------
 id=$(api POST /broadcasts "{\"title\":\"From a camera\",\"source\":\"$camera\"}" | jq -r .id)
