@@ -1,1 +1,4 @@
+mod command;
+mod rtmp;
+mod server;
 mod worker;
