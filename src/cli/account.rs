@@ -193,15 +193,24 @@ mod tests {
         assert_eq!(run("list", "").unwrap(), "wati\tadmin\tenabled\nSri\tviewer\tdisabled\n");
         run("enable sri", "").unwrap();
         run("reset wati --password-stdin", "gunung tinggi\n").unwrap();
+    }
 
-        let sign_in = async |password: &str| {
-            let db = Db::open(&data.join(db::FILE_NAME)).unwrap();
-            let accounts = Accounts::open(db, &data, Options { bcrypt_cost: Some(4) }).await.unwrap();
-            accounts.sign_in(crate::people::testing::attempt("wati", password)).await.is_ok()
+    #[tokio::test]
+    async fn a_running_server_sees_each_change_at_once() {
+        let house = crate::people::testing::house().await;
+        let data = house.directory.path().to_path_buf();
+        let run = async |line: &'static str, input: &'static str| {
+            let data = data.clone();
+            tokio::task::spawn_blocking(move || siaran(&data, line, input)).await.unwrap().unwrap()
         };
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        assert!(runtime.block_on(sign_in("gunung tinggi")));
-        assert!(!runtime.block_on(sign_in("pohon jati")));
+        run("add wati --role broadcaster --password-stdin", "pohon jati").await;
+        let session = house.try_password("wati", "pohon jati").await.unwrap();
+        run("reset wati --password-stdin", "gunung tinggi").await;
+        assert!(!house.is_signed_in(&session.token).await);
+        assert!(house.try_password("wati", "pohon jati").await.is_err());
+        assert!(house.try_password("wati", "gunung tinggi").await.is_ok());
+        run("disable wati", "").await;
+        assert!(house.try_password("wati", "gunung tinggi").await.is_err());
     }
 
     #[test]

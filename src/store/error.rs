@@ -8,8 +8,10 @@ pub enum StoreError {
     /// Another process holds the file for too long; trying again may help.
     #[error("the database is locked by another process")]
     Locked,
-    #[error("the database is read-only: check the data directory's owner and mount")]
+    #[error("the database is read-only: check the data directory's owner, and whether the disk is mounted read-only")]
     ReadOnly,
+    #[error("the database cannot be opened: check the data directory's path and owner")]
+    CannotOpen,
     #[error("there is no room left for the database")]
     DiskFull,
     /// The disk failed a read, a write or a sync.
@@ -37,6 +39,7 @@ impl StoreError {
         match self {
             StoreError::Locked => "database_locked",
             StoreError::ReadOnly => "database_read_only",
+            StoreError::CannotOpen => "database_cannot_open",
             StoreError::DiskFull => "disk_full",
             StoreError::Disk(_) => "disk_error",
             StoreError::Damaged => "database_damaged",
@@ -50,7 +53,8 @@ impl StoreError {
     pub fn from_io(error: &std::io::Error) -> StoreError {
         use std::io::ErrorKind;
         match error.kind() {
-            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => StoreError::ReadOnly,
+            ErrorKind::ReadOnlyFilesystem => StoreError::ReadOnly,
+            ErrorKind::PermissionDenied | ErrorKind::NotADirectory | ErrorKind::AlreadyExists => StoreError::CannotOpen,
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreError::DiskFull,
             _ => StoreError::Disk(error.to_string()),
         }
@@ -68,7 +72,8 @@ impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> StoreError {
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Locked,
-            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => StoreError::ReadOnly,
+            Some(ErrorCode::ReadOnly) => StoreError::ReadOnly,
+            Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => StoreError::CannotOpen,
             Some(ErrorCode::DiskFull) => StoreError::DiskFull,
             Some(ErrorCode::SystemIoFailure) => StoreError::Disk(error.to_string()),
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Damaged,
@@ -90,6 +95,16 @@ mod tests {
         let connection = rusqlite::Connection::open_with_flags(&path, flags).unwrap();
         let error = StoreError::from(connection.execute("INSERT INTO t VALUES (1)", []).unwrap_err());
         assert_eq!(error.code(), "database_read_only");
+    }
+
+    #[test]
+    fn a_place_that_cannot_hold_a_database_says_so() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = crate::store::Db::open(&file.path().join("x.db")).err().unwrap();
+        assert_eq!(error.code(), "database_cannot_open");
+        let directory = tempfile::tempdir().unwrap();
+        let error = crate::store::Db::open(directory.path()).err().unwrap();
+        assert_eq!(error.code(), "database_cannot_open");
     }
 
     #[test]

@@ -25,6 +25,9 @@ use crate::store::broadcasts::Broadcast;
 /// PINs tried from one address in a minute: enough for a waiting room behind one router, too few to guess six digits.
 const TRIES_PER_MINUTE: NonZeroU32 = NonZeroU32::new(20).expect("20 is not 0");
 
+/// The refusal of whoever has not given the PIN.
+pub const PIN_REQUIRED: Code = Code::Other(StatusCode::FORBIDDEN, "pin_required");
+
 /// Proof that a browser gave a PIN: an HMAC under the box's own secret, so that it outlives a restart and no guess can be
 /// tried without asking.
 pub struct Pins {
@@ -68,7 +71,8 @@ impl Pins {
     }
 
     fn proof(&self, broadcast: &Broadcast, pin: &str) -> String {
-        let mut mac = Hmac::<Sha256>::new(&self.secret.into());
+        // HMAC takes a key of any length, so this cannot fail.
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.secret) else { return String::new() };
         for text in ["siaran pin", &broadcast.id, pin] {
             mac.update(text.as_bytes());
             mac.update(&[0]);
@@ -95,9 +99,7 @@ pub async fn watchable(
         return Ok(broadcast);
     }
     Err(match (broadcast.audience, visitor.role()) {
-        (Audience::Pin, _) => {
-            Problem::new(Code::Other(StatusCode::FORBIDDEN, "pin_required"), "This needs the PIN that the staff tell.")
-        }
+        (Audience::Pin, _) => Problem::new(PIN_REQUIRED, "This needs the PIN that the staff tell."),
         (_, None) => Problem::new(Code::NotSignedIn, "Sign in to watch this."),
         (_, Some(_)) => Problem::new(Code::Forbidden, "This is for the staff."),
     })

@@ -11,6 +11,7 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 
 use crate::accounts::Invalid;
+use crate::library::vod::LibraryError;
 use crate::people::{PeopleError, SignInError};
 use crate::store::StoreError;
 
@@ -125,7 +126,8 @@ impl Problem {
         self
     }
 
-    fn retry_after(mut self, seconds: u64) -> Problem {
+    /// Whole seconds after which trying again makes sense.
+    pub fn retry_after(mut self, seconds: u64) -> Problem {
         self.retry_after_s = Some(seconds);
         self
     }
@@ -227,6 +229,15 @@ impl From<StoreError> for Problem {
             other => return Problem::internal(other),
         };
         Problem::new(Code::Database(error.code()), sentence).retry_after(2).because(error)
+    }
+}
+
+impl From<LibraryError> for Problem {
+    fn from(error: LibraryError) -> Problem {
+        match error {
+            LibraryError::Store(error) => error.into(),
+            LibraryError::Io(_) | LibraryError::Media(_) => Problem::internal(error),
+        }
     }
 }
 

@@ -128,8 +128,8 @@ impl Directives {
         let (mut msn, mut part, mut skip) = (None, None, false);
         for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
             match name {
-                "_HLS_msn" => msn = Some(directive(name, value)?),
-                "_HLS_part" => part = Some(directive(name, value)?),
+                "_HLS_msn" => msn = Some(directive("_HLS_msn", value)?),
+                "_HLS_part" => part = Some(directive("_HLS_part", value)?),
                 "_HLS_skip" => skip = matches!(value, "YES" | "v2"),
                 _ => {}
             }

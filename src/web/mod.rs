@@ -18,5 +18,6 @@ pub mod live;
 pub mod media;
 pub mod page;
 pub mod server;
+pub mod site;
 pub mod studio;
 pub mod tls;

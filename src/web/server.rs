@@ -12,7 +12,7 @@ use actix_web::{App, HttpServer};
 
 use super::access::Pins;
 use super::api::stream_keys::RtmpPort;
-use super::{api, assets, csrf, envelope, guard, health, input, live, media, page, studio};
+use super::{api, assets, csrf, envelope, guard, health, input, live, media, site, studio};
 use crate::broadcast::Studio;
 use crate::library::Library;
 use crate::people::{Accounts, StreamKeys};
@@ -81,13 +81,13 @@ fn configure(config: &mut ServiceConfig, services: &Services) {
         config.app_data(port);
     }
     input::configure(config);
-    assets::configure(config);
+    assets::routes(config);
     health::configure(config);
     media::configure(config);
     live::configure(config);
     studio::configure(config);
     api::configure(config);
-    page::configure(config);
+    site::configure(config);
 }
 
 /// Binds a listener that survives a restart: addresses of closed connections may be taken again.

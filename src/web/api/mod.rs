@@ -1,9 +1,11 @@
 //! REST under `/api/v1`: JSON in, JSON out, the same services underneath as the pages.
 
 pub mod accounts;
+pub mod broadcasts;
 pub mod session;
 pub mod stream_keys;
 
+use actix_web::web::{self, resource};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -36,7 +38,7 @@ pub struct ProblemBody {
     pub request_id: Option<String>,
 }
 
-/// The part of `/api/v1/openapi.json` about people, to be merged into the whole.
+/// The whole of `/api/v1/openapi.json`.
 #[derive(utoipa::OpenApi)]
 #[openapi(paths(
     session::sign_in,
@@ -48,14 +50,28 @@ pub struct ProblemBody {
     stream_keys::list,
     stream_keys::create,
     stream_keys::revoke,
+    broadcasts::sources,
+    broadcasts::create,
+    broadcasts::list,
+    broadcasts::get,
+    broadcasts::end,
+    broadcasts::update,
+    broadcasts::delete,
+    broadcasts::restore,
 ))]
-pub struct PeopleApi;
+pub struct Api;
 
-/// Adds the routes about people.
+/// Adds every route of the API and its description.
 pub fn configure(config: &mut actix_web::web::ServiceConfig) {
+    config.service(resource("/api/v1/openapi.json").route(web::get().to(openapi)));
     session::configure(config);
     accounts::configure(config);
+    broadcasts::configure(config);
     stream_keys::configure(config);
+}
+
+async fn openapi() -> web::Json<utoipa::openapi::OpenApi> {
+    web::Json(<Api as utoipa::OpenApi>::openapi())
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::stream_keys::RtmpPort;
 use crate::accounts::Role;
 use crate::people::testing::{House, PASSWORD, empty_house, house};
+use crate::store::{Connection, StoreError, db};
 use crate::web::csrf::{self, Newcomer};
 use crate::web::guard::{SignedIn, Visitor};
 use crate::web::{envelope, guard, input};
@@ -369,11 +370,29 @@ async fn a_locked_database_gives_a_clear_answer() {
     let site = site!(house);
     let admin = token(&house, "admin").await;
     // Blocks the writer as another process would, for longer than it waits.
-    let other = crate::store::Connection::open(house.directory.path().join(crate::store::db::FILE_NAME)).unwrap();
+    let other = Connection::open(house.directory.path().join(db::FILE_NAME)).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let (status, problem) =
         send!(site, call(Method::POST, "/api/v1/stream-keys", &admin).set_json(json!({"label": "x"})));
     assert_eq!((status.as_u16(), problem["code"].as_str()), (503, Some("database_locked")));
+    assert_eq!(send!(site, call(Method::GET, "/api/v1/accounts", &admin)).0, 200, "reading goes on");
+}
+
+#[actix_web::test]
+async fn a_read_only_database_gives_a_clear_answer() {
+    let house = house().await;
+    let site = site!(house);
+    let admin = token(&house, "admin").await;
+    let forbid = |tx: &_| -> Result<(), StoreError> { Ok(Connection::pragma_update(tx, None, "query_only", true)?) };
+    house.db.write(move |tx| forbid(tx)).await.unwrap();
+    let sign_in = TestRequest::post().uri("/api/v1/session");
+    for request in [
+        sign_in.set_json(json!({"username": "admin", "password": PASSWORD})),
+        call(Method::POST, "/api/v1/stream-keys", &admin).set_json(json!({"label": "x"})),
+    ] {
+        let (status, problem) = send!(site, request);
+        assert_eq!((status.as_u16(), problem["code"].as_str()), (503, Some("database_read_only")));
+    }
     assert_eq!(send!(site, call(Method::GET, "/api/v1/accounts", &admin)).0, 200, "reading goes on");
 }
 
