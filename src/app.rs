@@ -4,7 +4,6 @@ use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
-use actix_web::web::Data;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -66,11 +65,11 @@ pub async fn serve(config: Config) -> Result<(), Error> {
 
     let ready = Ready::new(&http, https.as_ref(), rtmp.as_ref())?;
     let services = Services {
-        accounts: Data::new(accounts.clone()),
-        stream_keys: Data::new(stream_keys.clone()),
-        studio: Data::new(studio.clone()),
-        library: Data::new(library),
-        pins: Data::new(Pins::new(secret::load(&config.data)?)),
+        accounts: accounts.clone(),
+        stream_keys: stream_keys.clone(),
+        studio: studio.clone(),
+        library,
+        pins: Pins::new(secret::load(&config.data)?),
         rtmp_port: ready.rtmp.map(|address| RtmpPort(address.port())),
     };
     let tls = https.map(|listener| tls::config(&config.data).map(|config| (listener, config))).transpose()?;

@@ -30,14 +30,16 @@ pub const PIN_REQUIRED: Code = Code::Other(StatusCode::FORBIDDEN, "pin_required"
 
 /// Proof that a browser gave a PIN: an HMAC under the box's own secret, so that it outlives a restart and no guess can be
 /// tried without asking.
+#[derive(Clone)]
 pub struct Pins {
     secret: [u8; 32],
-    tries: DefaultKeyedRateLimiter<IpAddr>,
+    /// Shared by all clones.
+    tries: Arc<DefaultKeyedRateLimiter<IpAddr>>,
 }
 
 impl Pins {
     pub fn new(secret: [u8; 32]) -> Pins {
-        Pins { secret, tries: DefaultKeyedRateLimiter::keyed(Quota::per_minute(TRIES_PER_MINUTE)) }
+        Pins { secret, tries: Arc::new(DefaultKeyedRateLimiter::keyed(Quota::per_minute(TRIES_PER_MINUTE))) }
     }
 
     /// The cookie for a browser that gave the right PIN; none for a wrong one.

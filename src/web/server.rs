@@ -20,11 +20,11 @@ use crate::people::{Accounts, StreamKeys};
 /// Everything that handlers are given.
 #[derive(Clone)]
 pub struct Services {
-    pub accounts: Data<Accounts>,
-    pub stream_keys: Data<StreamKeys>,
-    pub studio: Data<Studio>,
-    pub library: Data<Library>,
-    pub pins: Data<Pins>,
+    pub accounts: Accounts,
+    pub stream_keys: StreamKeys,
+    pub studio: Studio,
+    pub library: Library,
+    pub pins: Pins,
     pub rtmp_port: Option<RtmpPort>,
 }
 
@@ -72,11 +72,11 @@ fn headers() -> DefaultHeaders {
 
 fn configure(config: &mut ServiceConfig, services: &Services) {
     config
-        .app_data(services.accounts.clone())
-        .app_data(services.stream_keys.clone())
-        .app_data(services.studio.clone())
-        .app_data(services.library.clone())
-        .app_data(services.pins.clone());
+        .app_data(Data::new(services.accounts.clone()))
+        .app_data(Data::new(services.stream_keys.clone()))
+        .app_data(Data::new(services.studio.clone()))
+        .app_data(Data::new(services.library.clone()))
+        .app_data(Data::new(services.pins.clone()));
     if let Some(port) = services.rtmp_port {
         config.app_data(port);
     }

@@ -1,0 +1,126 @@
+//! The tree keeps its floors: imports go strictly down, siblings do not know each other, and each foreign library stays in its
+//! room. ARCHITECTURE.md explains the floors; this holds the code to them.
+
+use std::path::{Path, PathBuf};
+
+/// Rooms from the ground up. A room may import from rows above it in this table (lower floors), never from its own.
+const FLOORS: &[&[&str]] = &[
+    &["base"],
+    &["media", "accounts"],
+    &["store", "ingest", "worker", "capture"],
+    &["library", "people"],
+    &["broadcast"],
+    &["web"],
+    &["app"],
+    &["cli"],
+];
+
+/// Crates and calls that only one room may use.
+const CONFINED: &[(&str, &str)] = &[
+    ("gst::", "capture"),
+    ("gst_app::", "capture"),
+    ("rusqlite::", "store"),
+    ("actix_web::", "web"),
+    ("askama::", "web"),
+    ("SystemTime::now", "base"),
+    ("Instant::now()", "base"),
+    ("Timestamp::now", "base"),
+];
+
+/// `tokio::time::Instant` is the runtime's own clock, for deadlines of timers alone.
+const TIMERS: &[&str] = &["src/worker/supervisor.rs", "src/broadcast/program.rs"];
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Every file under src: its path from the root, its room, its text without tests' modules.
+fn files() -> Vec<(String, String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    sources(&root.join("src"), &mut found);
+    let describe = |path: &PathBuf| {
+        let relative = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+        let room = relative.trim_start_matches("src/").split('/').next().unwrap().trim_end_matches(".rs").to_owned();
+        (relative, room, std::fs::read_to_string(path).unwrap())
+    };
+    found.iter().map(describe).collect()
+}
+
+fn floor(room: &str) -> Option<usize> {
+    FLOORS.iter().position(|rooms| rooms.contains(&room))
+}
+
+/// Rooms that a file names with `crate::`.
+fn imports(text: &str) -> Vec<String> {
+    let mut rooms = Vec::new();
+    for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
+        for (at, _) in line.match_indices("crate::") {
+            let name: String = line[at + 7..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            // `crate::{a, b}` would hide its rooms from this test.
+            assert!(!name.is_empty(), "name the room after crate:: in `{line}`");
+            rooms.push(name);
+        }
+    }
+    rooms
+}
+
+#[test]
+fn imports_go_strictly_down() {
+    let mut wrong = Vec::new();
+    for (path, room, text) in files() {
+        let Some(here) = floor(&room) else {
+            assert!(["main", "lib"].contains(&room.as_str()), "{path}: give `{room}` a floor");
+            continue;
+        };
+        for other in imports(&text).into_iter().filter(|other| *other != room) {
+            match floor(&other) {
+                Some(there) if there < here => {}
+                Some(_) => wrong.push(format!("{path} imports `{other}`, which is not below `{room}`")),
+                None => wrong.push(format!("{path} imports `{other}`, which has no floor")),
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn libraries_stay_in_their_rooms() {
+    let mut wrong = Vec::new();
+    for (path, room, text) in files() {
+        for (line, content) in (1..).zip(text.lines()).filter(|(_, content)| !content.trim_start().starts_with("//")) {
+            for (name, home) in CONFINED {
+                let timer = name.starts_with("Instant") && TIMERS.contains(&path.as_str());
+                let whole = content
+                    .match_indices(name)
+                    .any(|(at, _)| !content[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_'));
+                if whole && room != *home && !timer {
+                    wrong.push(format!("{path}:{line}: `{name}` belongs in `{home}`"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_file_says_what_it_is_and_is_short_enough() {
+    let mut wrong = Vec::new();
+    for (path, _, text) in files() {
+        if !text.starts_with("//!") {
+            wrong.push(format!("{path} does not open with //!"));
+        }
+        let lines = text.lines().count();
+        if lines > 600 {
+            wrong.push(format!("{path} has {lines} lines: split it"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
