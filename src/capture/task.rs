@@ -11,6 +11,7 @@ use super::frame_clock::{FrameClock, Pictures, Sounds};
 use super::link::Outbox;
 use super::pattern::{Layout, Pattern};
 use super::program::Program;
+use super::publisher::Publisher;
 use super::snapshot::Snapshots;
 use super::{Counters, MediaTime, still};
 use crate::base::clock;
@@ -23,6 +24,7 @@ pub enum Running {
         stop: Arc<AtomicBool>,
         clock: Option<JoinHandle<()>>,
     },
+    Publisher(Arc<Publisher>),
     /// Needs nothing from the parent.
     Alone,
 }
@@ -32,18 +34,23 @@ impl Running {
     pub fn take(&mut self, message: ToWorker) {
         match (self, message) {
             (Self::Capture { program, .. }, ToWorker::Keyframe) => program.keyframe(),
-            (_, message) => tracing::debug!(?message, "nothing to do with this"),
+            (Self::Publisher(publisher), ToWorker::Tag(tag)) => publisher.take(&tag),
+            _ => tracing::debug!("a message that this task has no use for"),
         }
     }
 
     /// Sends what is whole and stops.
     pub fn stop(&mut self) {
-        if let Self::Capture { program, stop, clock } = self {
-            stop.store(true, Ordering::Relaxed);
-            if let Some(clock) = clock.take() {
-                clock.join().ok();
+        match self {
+            Self::Capture { program, stop, clock } => {
+                stop.store(true, Ordering::Relaxed);
+                if let Some(clock) = clock.take() {
+                    clock.join().ok();
+                }
+                program.stop();
             }
-            program.stop();
+            Self::Publisher(publisher) => publisher.stop(),
+            Self::Alone => {}
         }
     }
 
