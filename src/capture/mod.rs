@@ -1,6 +1,7 @@
 //! The worker: everything that touches GStreamer. It runs only in a child process (`siaran worker capture`), is reached only
 //! from `cli`, and speaks with the parent in [`crate::media::protocol`].
 
+mod devices;
 mod encoder;
 mod frame_clock;
 mod link;
@@ -12,6 +13,7 @@ mod publisher;
 mod ring;
 mod slots;
 mod snapshot;
+mod source;
 mod still;
 mod task;
 
@@ -86,7 +88,11 @@ fn begin(task: Task, base_ns: u64, outbox: &Outbox) -> Running {
             Running::Alone
         }
         Task::Publisher { part_ms } => Running::Publisher(publisher::Publisher::start(part_ms, time, outbox)),
-        Task::Devices => Running::Alone,
+        Task::Devices => {
+            let outbox = outbox.clone();
+            std::thread::spawn(move || devices::watch(&outbox));
+            Running::Alone
+        }
     }
 }
 

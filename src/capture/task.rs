@@ -13,7 +13,7 @@ use super::pattern::{Layout, Pattern};
 use super::program::Program;
 use super::publisher::Publisher;
 use super::snapshot::Snapshots;
-use super::{Counters, MediaTime, still};
+use super::{Counters, MediaTime, source, still};
 use crate::base::clock;
 use crate::media::protocol::{AudioInput, Capture, ErrorCode, FromWorker, SourceState, ToWorker, VideoInput};
 
@@ -76,12 +76,11 @@ impl Running {
             program: Arc::clone(&program),
             time,
             target,
-            pictures: pictures(&capture.video, target),
-            sounds: sounds(&capture.audio, time),
+            pictures: pictures(capture.video, target, time, outbox),
+            sounds: sounds(capture.audio, time, outbox),
             slate: still::slate(target),
             snapshots: snapshots.ok(),
             outbox: outbox.clone(),
-            counters: Arc::clone(&counters),
         };
         counters.report(outbox);
         let stop = Arc::new(AtomicBool::new(false));
@@ -91,21 +90,29 @@ impl Running {
     }
 }
 
-fn pictures(input: &VideoInput, target: Target) -> Pictures {
+fn pictures(input: VideoInput, target: Target, time: MediaTime, outbox: &Outbox) -> Pictures {
     match input {
         VideoInput::TestPattern => {
             let layout = Layout { width: target.width as usize, height: target.height as usize };
             Pictures::Pattern(Box::new(Pattern::new(layout, clock::local_offset_ms())), pool(layout))
         }
-        VideoInput::Camera(_) => Pictures::Camera(Arc::default()),
+        VideoInput::Camera(id) => {
+            let slots = Arc::default();
+            source::camera(id, target, time, Arc::clone(&slots), outbox);
+            Pictures::Camera(slots)
+        }
     }
 }
 
-fn sounds(input: &AudioInput, time: MediaTime) -> Sounds {
+fn sounds(input: AudioInput, time: MediaTime, outbox: &Outbox) -> Sounds {
     match input {
         AudioInput::Silence => Sounds::Silence,
         AudioInput::TestTone => Sounds::Tone { wall_ms: clock::wall_ms() - (time.now_ns() / 1_000_000) as i64 },
-        AudioInput::Microphone(_) => Sounds::Microphone(Arc::default()),
+        AudioInput::Microphone(id) => {
+            let slots = Arc::default();
+            source::microphone(id, time, Arc::clone(&slots), outbox);
+            Sounds::Microphone(slots)
+        }
     }
 }
 
