@@ -86,6 +86,7 @@ fn monitor() -> gst::DeviceMonitor {
 
 fn describe(devices: Vec<gst::Device>) -> Vec<Found> {
     let mut found: Vec<(Found, Option<PathBuf>)> = Vec::new();
+    let mut stems: Vec<String> = Vec::new();
     for device in devices {
         let kind = if device.has_classes("Video/Source") { DeviceKind::Camera } else { DeviceKind::Microphone };
         let properties = Properties(device.properties());
@@ -95,7 +96,8 @@ fn describe(devices: Vec<gst::Device>) -> Vec<Found> {
         let caps = device.caps();
         let formats = if kind == DeviceKind::Camera { formats(caps.as_deref()) } else { Vec::new() };
         let stem = identity(kind, &device, &properties);
-        let twins = found.iter().filter(|(other, _)| other.told.id.starts_with(&stem)).count();
+        let twins = stems.iter().filter(|other| **other == stem).count();
+        stems.push(stem.clone());
         let told = Device {
             id: if twins == 0 { stem } else { format!("{stem}-{}", twins + 1) },
             kind,
@@ -149,7 +151,7 @@ fn identity(kind: DeviceKind, device: &gst::Device, properties: &Properties) -> 
         .unwrap_or_else(|| device.display_name().into());
     let prefix = if kind == DeviceKind::Camera { "camera" } else { "microphone" };
     let safe = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
-    format!("{prefix}-{}", place.chars().map(safe).collect::<String>()).chars().take(64).collect()
+    format!("{prefix}-{}", place.chars().map(safe).collect::<String>()).chars().take(60).collect()
 }
 
 /// Id of an ALSA card and number of its device: `Loopback-0`.
