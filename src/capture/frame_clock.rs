@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use gst::prelude::*;
 
+use super::MediaTime;
 use super::encoder::Target;
 use super::link::Outbox;
 use super::meter::{Meter, RATE};
@@ -14,7 +15,6 @@ use super::pattern::{self, Pattern};
 use super::program::Program;
 use super::slots::Slots;
 use super::snapshot::{self, Snapshots};
-use super::{Counters, MediaTime};
 use crate::base::clock;
 use crate::media::protocol::{FromWorker, SourceState};
 
@@ -51,7 +51,6 @@ pub struct FrameClock {
     pub slate: gst::Buffer,
     pub snapshots: Option<Snapshots>,
     pub outbox: Outbox,
-    pub counters: Arc<Counters>,
 }
 
 /// What is remembered from tick to tick.

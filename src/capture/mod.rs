@@ -1,15 +1,19 @@
 //! The worker: everything that touches GStreamer. It runs only in a child process (`siaran worker capture`), is reached only
 //! from `cli`, and speaks with the parent in [`crate::media::protocol`].
 
+mod devices;
 mod encoder;
 mod frame_clock;
 mod link;
 mod meter;
+mod monitor;
 mod pattern;
 mod program;
+mod publisher;
 mod ring;
 mod slots;
 mod snapshot;
+mod source;
 mod still;
 mod task;
 
@@ -83,7 +87,12 @@ fn begin(task: Task, base_ns: u64, outbox: &Outbox) -> Running {
             });
             Running::Alone
         }
-        Task::Publisher { .. } | Task::Devices => Running::Alone,
+        Task::Publisher { part_ms } => Running::Publisher(publisher::Publisher::start(part_ms, time, outbox)),
+        Task::Devices => {
+            let outbox = outbox.clone();
+            std::thread::spawn(move || devices::watch(&outbox));
+            Running::Alone
+        }
     }
 }
 
@@ -153,6 +162,11 @@ fn picture(width: u32, height: u32) -> String {
 /// Caps of samples inside the program.
 fn raw_audio() -> String {
     format!("audio/x-raw,format=F32LE,layout=interleaved,rate={},channels=2,channel-mask=(bitmask)0x3", meter::RATE)
+}
+
+/// Bytes of [`raw_audio`] as interleaved samples.
+fn samples(bytes: &[u8]) -> Vec<f32> {
+    bytes.chunks_exact(4).map(|sample| f32::from_le_bytes([sample[0], sample[1], sample[2], sample[3]])).collect()
 }
 
 fn launch(line: &str) -> Result<gst::Pipeline, String> {

@@ -29,7 +29,7 @@ impl Layout {
 
     /// Bytes of a whole picture.
     pub fn size(self) -> usize {
-        self.luma_size() + 2 * self.chroma_stride() * (self.height.next_multiple_of(2) / 2)
+        self.luma_size() + 2 * self.chroma_stride() * self.height.div_ceil(2)
     }
 }
 

@@ -11,8 +11,9 @@ use super::frame_clock::{FrameClock, Pictures, Sounds};
 use super::link::Outbox;
 use super::pattern::{Layout, Pattern};
 use super::program::Program;
+use super::publisher::Publisher;
 use super::snapshot::Snapshots;
-use super::{Counters, MediaTime, still};
+use super::{Counters, MediaTime, source, still};
 use crate::base::clock;
 use crate::media::protocol::{AudioInput, Capture, ErrorCode, FromWorker, SourceState, ToWorker, VideoInput};
 
@@ -23,6 +24,7 @@ pub enum Running {
         stop: Arc<AtomicBool>,
         clock: Option<JoinHandle<()>>,
     },
+    Publisher(Arc<Publisher>),
     /// Needs nothing from the parent.
     Alone,
 }
@@ -32,18 +34,23 @@ impl Running {
     pub fn take(&mut self, message: ToWorker) {
         match (self, message) {
             (Self::Capture { program, .. }, ToWorker::Keyframe) => program.keyframe(),
-            (_, message) => tracing::debug!(?message, "nothing to do with this"),
+            (Self::Publisher(publisher), ToWorker::Tag(tag)) => publisher.take(&tag),
+            _ => tracing::debug!("a message that this task has no use for"),
         }
     }
 
     /// Sends what is whole and stops.
     pub fn stop(&mut self) {
-        if let Self::Capture { program, stop, clock } = self {
-            stop.store(true, Ordering::Relaxed);
-            if let Some(clock) = clock.take() {
-                clock.join().ok();
+        match self {
+            Self::Capture { program, stop, clock } => {
+                stop.store(true, Ordering::Relaxed);
+                if let Some(clock) = clock.take() {
+                    clock.join().ok();
+                }
+                program.stop();
             }
-            program.stop();
+            Self::Publisher(publisher) => publisher.stop(),
+            Self::Alone => {}
         }
     }
 
@@ -69,12 +76,11 @@ impl Running {
             program: Arc::clone(&program),
             time,
             target,
-            pictures: pictures(&capture.video, target),
-            sounds: sounds(&capture.audio, time),
+            pictures: pictures(capture.video, target, time, outbox),
+            sounds: sounds(capture.audio, time, outbox),
             slate: still::slate(target),
             snapshots: snapshots.ok(),
             outbox: outbox.clone(),
-            counters: Arc::clone(&counters),
         };
         counters.report(outbox);
         let stop = Arc::new(AtomicBool::new(false));
@@ -84,21 +90,29 @@ impl Running {
     }
 }
 
-fn pictures(input: &VideoInput, target: Target) -> Pictures {
+fn pictures(input: VideoInput, target: Target, time: MediaTime, outbox: &Outbox) -> Pictures {
     match input {
         VideoInput::TestPattern => {
             let layout = Layout { width: target.width as usize, height: target.height as usize };
             Pictures::Pattern(Box::new(Pattern::new(layout, clock::local_offset_ms())), pool(layout))
         }
-        VideoInput::Camera(_) => Pictures::Camera(Arc::default()),
+        VideoInput::Camera(id) => {
+            let slots = Arc::default();
+            source::camera(id, target, time, Arc::clone(&slots), outbox);
+            Pictures::Camera(slots)
+        }
     }
 }
 
-fn sounds(input: &AudioInput, time: MediaTime) -> Sounds {
+fn sounds(input: AudioInput, time: MediaTime, outbox: &Outbox) -> Sounds {
     match input {
         AudioInput::Silence => Sounds::Silence,
         AudioInput::TestTone => Sounds::Tone { wall_ms: clock::wall_ms() - (time.now_ns() / 1_000_000) as i64 },
-        AudioInput::Microphone(_) => Sounds::Microphone(Arc::default()),
+        AudioInput::Microphone(id) => {
+            let slots = Arc::default();
+            source::microphone(id, time, Arc::clone(&slots), outbox);
+            Sounds::Microphone(slots)
+        }
     }
 }
 

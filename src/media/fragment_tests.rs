@@ -163,7 +163,7 @@ fn source() -> impl Strategy<Value = Source> {
                 time += nominal + if dice == 0 { 40_000 } else { 0 } + if dice == 1 { 400_000 } else { 0 };
                 let at = if forward { time + jitter } else { time - jitter.min(nominal - 1) };
                 let composition = if reorder { (nominal * [2, 4, 0, 1][n % 4]) as i32 } else { 0 };
-                (at, nominal as u32, n as u64 % key_every == 0, composition)
+                (at, nominal as u32, (n as u64).is_multiple_of(key_every), composition)
             });
             Source { frames: frames.collect(), audio_late_ms }
         },

@@ -1,10 +1,13 @@
 //! Pure media logic: no clock, no file, no socket, no GStreamer. Bytes in, bytes and facts out.
 
 pub mod aac;
+pub mod flv;
 pub mod fragment;
 pub mod h264;
 pub mod mp4;
+pub mod pace;
 pub mod packager;
+pub mod passthrough;
 pub mod playlist;
 pub mod progressive;
 pub mod protocol;
@@ -18,6 +21,9 @@ pub enum MediaError {
     Video(&'static str),
     #[error("the audio cannot be understood: {0}")]
     Audio(&'static str),
+    /// Neither H.264 nor AAC.
+    #[error("the publisher sends {0}, but only H.264 and AAC can be broadcast")]
+    Codec(&'static str),
     #[error("a sample is too large")]
     TooLarge,
     #[error("the media cannot be written: {0}")]

@@ -1,0 +1,216 @@
+//! Cameras and microphones kept open: one pipeline for each, built anew as often as it takes, that leaves what it gets in
+//! [`Slots`]. It runs on the program's clock and base time, so its buffers' times are running time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use gst::prelude::*;
+
+use super::devices::{self, rank};
+use super::encoder::Target;
+use super::link::Outbox;
+use super::meter::RATE;
+use super::slots::Slots;
+use super::{MediaTime, picture, raw_audio};
+use crate::media::protocol::{DeviceFormat, ErrorCode};
+
+/// Between attempts: first, and at most. A camera that is plugged in again is to be back within two seconds.
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(1));
+/// A source that has given nothing for this long is stuck and is built anew. Nanoseconds.
+const STUCK: u64 = 4_000_000_000;
+
+/// Keeps the camera with this id open for the rest of the process's life.
+pub fn camera(id: String, target: Target, time: MediaTime, slots: Arc<Slots>, outbox: &Outbox) {
+    keep(ErrorCode::CameraUnavailable, "The camera", outbox, move || {
+        let alive = Arc::new(AtomicU64::new(time.now_ns()));
+        let pipeline = camera_pipeline(&id, target)?;
+        let (slots, beat) = (Arc::clone(&slots), Arc::clone(&alive));
+        connect(&pipeline, move |sample, taken| {
+            beat.store(time.now_ns(), Ordering::Relaxed);
+            if let Some(picture) = sample.buffer_owned() {
+                slots.put_picture(taken, picture);
+            }
+        })?;
+        run(&pipeline, time, &alive)
+    });
+}
+
+/// Keeps the microphone with this id open for the rest of the process's life.
+pub fn microphone(id: String, time: MediaTime, slots: Arc<Slots>, outbox: &Outbox) {
+    keep(ErrorCode::MicrophoneUnavailable, "The microphone", outbox, move || {
+        let alive = Arc::new(AtomicU64::new(time.now_ns()));
+        let pipeline = microphone_pipeline(&id)?;
+        let (slots, beat) = (Arc::clone(&slots), Arc::clone(&alive));
+        connect(&pipeline, move |sample, taken| {
+            beat.store(time.now_ns(), Ordering::Relaxed);
+            if let Some(map) = sample.buffer().and_then(|buffer| buffer.map_readable().ok()) {
+                let position = u128::from(taken) * u128::from(RATE) / 1_000_000_000;
+                slots.sound().write(position as i64, &super::samples(&map));
+            }
+        })?;
+        run(&pipeline, time, &alive)
+    });
+}
+
+/// Runs `attempt`, which returns only with why it ended, again and again. The parent hears of the first failure after
+/// each time that it worked.
+fn keep(
+    code: ErrorCode,
+    what: &'static str,
+    outbox: &Outbox,
+    attempt: impl Fn() -> Result<bool, String> + Send + 'static,
+) {
+    let outbox = outbox.clone();
+    std::thread::spawn(move || {
+        let mut pause = BACK_OFF.0;
+        let mut told = false;
+        loop {
+            let reason = match attempt() {
+                Ok(worked) => {
+                    if worked {
+                        (pause, told) = (BACK_OFF.0, false);
+                    }
+                    String::from("it stopped")
+                }
+                Err(reason) => reason,
+            };
+            tracing::debug!(?code, reason, "source ended");
+            if !told {
+                outbox.trouble(code, format!("{what} cannot be used: {reason}."));
+                told = true;
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(BACK_OFF.1);
+        }
+    });
+}
+
+/// Plays until the source fails or gets stuck. Gives whether it ever gave anything.
+fn run(pipeline: &gst::Pipeline, time: MediaTime, alive: &AtomicU64) -> Result<bool, String> {
+    let began = time.now_ns();
+    alive.store(began, Ordering::Relaxed);
+    time.govern(pipeline);
+    let bus = pipeline.bus().ok_or("no bus")?;
+    if pipeline.set_state(gst::State::Playing).is_err() {
+        pipeline.set_state(gst::State::Null).ok();
+        return Err(super::first_error(&bus, "it does not start"));
+    }
+    let reason = loop {
+        let end = bus
+            .timed_pop_filtered(gst::ClockTime::from_mseconds(250), &[gst::MessageType::Eos, gst::MessageType::Error]);
+        match end.as_ref().map(|message| message.view()) {
+            Some(gst::MessageView::Error(error)) => break error.error().to_string(),
+            Some(_) => break String::from("it ended"),
+            None if time.now_ns().saturating_sub(alive.load(Ordering::Relaxed)) > STUCK => {
+                break String::from("it is stuck");
+            }
+            None => {}
+        }
+    };
+    pipeline.set_state(gst::State::Null).ok();
+    tracing::info!(reason, "source pipeline ended");
+    if alive.load(Ordering::Relaxed) > began { Ok(true) } else { Err(reason) }
+}
+
+fn camera_pipeline(id: &str, target: Target) -> Result<gst::Pipeline, String> {
+    let found = devices::list().into_iter().find(|found| found.told.id == id).ok_or("it is not plugged in")?;
+    let format = best_format(&found.told.formats, target).ok_or("it gives no format that can be used")?;
+    tracing::info!(?format, "opening the camera");
+    let (caps, decoder) = match format.encoding.as_str() {
+        "raw" => ("video/x-raw", ""),
+        "mjpeg" => ("image/jpeg", "jpegdec !"),
+        _ => ("video/x-h264", "h264parse ! avdec_h264 max-threads=1 !"),
+    };
+    let (width, height) = (format.width, format.height);
+    let line = format!(
+        "capsfilter name=in caps=\"{caps},width={width},height={height},framerate=[1/1,{}/1]\" ! {decoder} videoconvert ! \
+         videoscale add-borders=true ! {} ! appsink name=out sync=false max-buffers=2 drop=true",
+        target.frame_rate.max(1),
+        picture(target.width, target.height)
+    );
+    assemble(&found.device, &line)
+}
+
+fn microphone_pipeline(id: &str) -> Result<gst::Pipeline, String> {
+    let device = devices::find(id).ok_or("it is not plugged in")?;
+    let line = format!(
+        "audioconvert name=in ! audioresample ! {} ! appsink name=out sync=false max-buffers=50 drop=true",
+        raw_audio()
+    );
+    assemble(&device, &line)
+}
+
+/// The device's own source element before the rest of the pipeline.
+fn assemble(device: &gst::Device, line: &str) -> Result<gst::Pipeline, String> {
+    let pipeline = super::launch(line)?;
+    let source = device.create_element(Some("source")).map_err(|error| error.to_string())?;
+    // Ten milliseconds at a time, and never the sound card's clock.
+    for (property, value) in [("latency-time", "10000"), ("buffer-time", "100000"), ("provide-clock", "false")] {
+        if source.find_property(property).is_some() {
+            source.set_property_from_str(property, value);
+        }
+    }
+    pipeline.add(&source).map_err(|error| error.to_string())?;
+    let rest = pipeline.by_name("in").ok_or("no way in")?;
+    source.link(&rest).map_err(|error| error.to_string())?;
+    Ok(pipeline)
+}
+
+/// Hands each sample with its running time (ns) to `take`.
+fn connect(pipeline: &gst::Pipeline, take: impl Fn(&gst::Sample, u64) + Send + 'static) -> Result<(), String> {
+    let callbacks = gst_app::AppSinkCallbacks::builder().new_sample(move |sink| {
+        let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+        let segment = sample.segment().and_then(|segment| segment.downcast_ref::<gst::ClockTime>());
+        let time = sample.buffer().and_then(|buffer| buffer.pts()).and_then(|pts| segment?.to_running_time(pts));
+        if let Some(time) = time {
+            take(&sample, time.nseconds());
+        }
+        Ok(gst::FlowSuccess::Ok)
+    });
+    super::app_sink(pipeline, "out")?.set_callbacks(callbacks.build());
+    Ok(())
+}
+
+/// The format to ask for: fast enough, then large enough, then no larger than needed, then cheap to decode.
+fn best_format(formats: &[DeviceFormat], target: Target) -> Option<&DeviceFormat> {
+    let area = |width: u32, height: u32| u64::from(width) * u64::from(height);
+    let wanted = area(target.width, target.height);
+    formats.iter().min_by_key(|format| {
+        let slow = target.frame_rate.saturating_sub(format.frame_rate);
+        let small = format.width < target.width || format.height < target.height;
+        // A camera at two thirds of the rate is better than a stamp at the full one.
+        (
+            slow > target.frame_rate / 3,
+            small,
+            area(format.width, format.height).abs_diff(wanted),
+            slow,
+            rank(&format.encoding),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn format(encoding: &str, width: u32, height: u32, frame_rate: u32) -> DeviceFormat {
+        DeviceFormat { encoding: String::from(encoding), width, height, frame_rate }
+    }
+
+    #[test]
+    fn the_format_fits_what_is_broadcast() {
+        let target = Target { width: 1280, height: 720, frame_rate: 30, kbps: 0 };
+        let webcam = [
+            format("raw", 640, 480, 30),
+            format("raw", 1280, 720, 10),
+            format("mjpeg", 1280, 720, 30),
+            format("mjpeg", 1920, 1080, 30),
+        ];
+        assert_eq!(best_format(&webcam, target), Some(&webcam[2]));
+        assert_eq!(best_format(&webcam[..2], target), Some(&webcam[0]));
+        let slow = [format("raw", 1280, 720, 25), format("raw", 320, 240, 60)];
+        assert_eq!(best_format(&slow, target), Some(&slow[0]));
+        assert_eq!(best_format(&[], target), None);
+    }
+}
