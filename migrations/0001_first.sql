@@ -82,7 +82,7 @@ CREATE TABLE inits (
 -- Append-only files; the row is written before the first segment's row and after the file is synced.
 CREATE TABLE reels (
     id           TEXT PRIMARY KEY,               -- also the file's name
-    broadcast_id TEXT NOT NULL REFERENCES broadcasts (id) ON DELETE CASCADE,
+    broadcast_id TEXT NOT NULL,                  -- no reference: the row outlives its broadcast until the file is gone
     rendition    INTEGER NOT NULL,
     garbage      INTEGER NOT NULL DEFAULT 0 CHECK (garbage IN (0, 1)),   -- marked, then unlinked, then the row goes
     created_at   INTEGER NOT NULL

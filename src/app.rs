@@ -1,1 +1,164 @@
 //! The composition root: what `serve` starts, in which order, and how it stops.
+
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::time::Duration;
+
+use actix_web::web::Data;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::base::config::Config;
+use crate::broadcast::{Studio, publishers};
+use crate::ingest::rtmp;
+use crate::library::layout::Layout;
+use crate::library::vod::LibraryError;
+use crate::library::{Library, layout};
+use crate::people::{Accounts, Options, PeopleError, StreamKeys};
+use crate::store::{Db, StoreError, secret};
+use crate::web::access::Pins;
+use crate::web::api::stream_keys::RtmpPort;
+use crate::web::server::{self, Services};
+use crate::web::tls::{self, TlsError};
+
+/// What is still on air is completed within this after a signal; then the process ends all the same.
+const CLOSING: Duration = Duration::from_millis(3500);
+
+/// Why `serve` could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Layout(#[from] layout::LayoutError),
+    #[error("the database cannot be opened: {0}")]
+    Store(#[from] StoreError),
+    #[error("accounts cannot be read: {0}")]
+    People(#[from] PeopleError),
+    #[error("recordings cannot be read: {0}")]
+    Library(#[from] LibraryError),
+    #[error(
+        "cannot listen on {address} ({error}): is another program using it? Choose another with --{flag} ADDR:PORT"
+    )]
+    Listen { address: SocketAddr, flag: &'static str, error: io::Error },
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub async fn serve(config: Config) -> Result<(), Error> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    // Listeners first: a port in use is told before anything is touched.
+    let http = listen(config.http, "http")?;
+    let https = config.https.map(|address| listen(address, "https")).transpose()?;
+    let rtmp = config.rtmp.map(|address| listen(address, "rtmp")).transpose()?;
+
+    let stop = CancellationToken::new();
+    let layout = Layout::open(&config.data)?;
+    let db = Db::open(&layout.database())?;
+    let library = Library::new(db.clone(), layout);
+    library.recover().await?;
+    let accounts = Accounts::open(db.clone(), &config.data, Options::default()).await?;
+    let stream_keys = StreamKeys::new(db);
+    let studio = Studio::start(config.clone(), library.clone(), stop.clone());
+
+    let ready = Ready::new(&http, https.as_ref(), rtmp.as_ref())?;
+    let services = Services {
+        accounts: Data::new(accounts.clone()),
+        stream_keys: Data::new(stream_keys.clone()),
+        studio: Data::new(studio.clone()),
+        library: Data::new(library),
+        pins: Data::new(Pins::new(secret::load(&config.data)?)),
+        rtmp_port: ready.rtmp.map(|address| RtmpPort(address.port())),
+    };
+    let tls = https.map(|listener| tls::config(&config.data).map(|config| (listener, config))).transpose()?;
+    let (server, handle) = server::start(services, http, tls)?;
+    let server = tokio::spawn(server);
+    let publishers = rtmp.map(|listener| take_publishers(listener, &studio, stream_keys, &stop)).transpose()?;
+
+    if let Some(token) = accounts.begin_setup().await? {
+        // A person reads this, so it goes to where the log goes, whatever the log's level.
+        eprintln!(
+            "\nMake the first admin at {}/setup/{token}\n(the address works once, until the next start)\n",
+            ready.http_url()
+        );
+    }
+    ready.print()?;
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("SIGTERM"),
+        _ = interrupt.recv() => tracing::info!("SIGINT"),
+    }
+
+    if tokio::time::timeout(CLOSING, studio.close()).await.is_err() {
+        tracing::error!("a broadcast could not be closed in time; the next start will");
+    }
+    stop.cancel();
+    handle.stop(false).await;
+    let _ = server.await;
+    if let Some(publishers) = publishers {
+        let _ = tokio::time::timeout(Duration::from_millis(500), publishers).await;
+    }
+    Ok(())
+}
+
+fn listen(address: SocketAddr, flag: &'static str) -> Result<TcpListener, Error> {
+    server::bind(address).map_err(|error| Error::Listen { address, flag, error })
+}
+
+fn take_publishers(
+    listener: TcpListener,
+    studio: &Studio,
+    keys: StreamKeys,
+    stop: &CancellationToken,
+) -> Result<tokio::task::JoinHandle<()>, Error> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let (publishes, asked) = mpsc::channel(8);
+    tokio::spawn(publishers::admit_all(studio.clone(), keys, asked));
+    Ok(tokio::spawn(rtmp::serve(listener, publishes, stop.clone())))
+}
+
+/// The addresses that really came up.
+struct Ready {
+    http: SocketAddr,
+    https: Option<SocketAddr>,
+    rtmp: Option<SocketAddr>,
+}
+
+impl Ready {
+    fn new(http: &TcpListener, https: Option<&TcpListener>, rtmp: Option<&TcpListener>) -> io::Result<Ready> {
+        Ok(Ready {
+            http: http.local_addr()?,
+            https: https.map(TcpListener::local_addr).transpose()?,
+            rtmp: rtmp.map(TcpListener::local_addr).transpose()?,
+        })
+    }
+
+    fn http_url(&self) -> String {
+        format!("http://{}", reachable(self.http))
+    }
+
+    /// The one line on stdout, for whoever started the program.
+    fn print(&self) -> io::Result<()> {
+        let mut line = format!("ready http={}", self.http_url());
+        if let Some(address) = self.https {
+            line.push_str(&format!(" https=https://{}", reachable(address)));
+        }
+        if let Some(address) = self.rtmp {
+            line.push_str(&format!(" rtmp=rtmp://{}/live", reachable(address)));
+        }
+        let mut stdout = io::stdout().lock();
+        writeln!(stdout, "{line}")?;
+        stdout.flush()
+    }
+}
+
+/// An address that can be opened: "all addresses" is no place to go to.
+fn reachable(address: SocketAddr) -> String {
+    match address.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => format!("127.0.0.1:{}", address.port()),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => format!("[::1]:{}", address.port()),
+        _ => address.to_string(),
+    }
+}

@@ -11,6 +11,7 @@ pub mod cli;
 pub mod ingest;
 pub mod library;
 pub mod media;
+pub mod people;
 pub mod store;
 pub mod web;
 pub mod worker;

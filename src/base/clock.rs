@@ -10,6 +10,12 @@ pub fn wall_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
 
+/// Local time minus UTC now, milliseconds.
+pub fn local_offset_ms() -> i64 {
+    let offset = jiff::tz::TimeZone::system().to_offset(jiff::Timestamp::now());
+    i64::from(offset.seconds()) * 1000
+}
+
 /// `CLOCK_MONOTONIC`, nanoseconds since boot. It never steps and is the same in every process of this machine,
 /// which lets the parent and its workers share one media timeline.
 pub fn monotonic_ns() -> u64 {

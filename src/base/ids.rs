@@ -18,7 +18,12 @@ pub fn secret_256() -> String {
     random_text(52)
 }
 
-/// `n` random bytes.
+/// Six digits that staff tell patients.
+pub fn pin() -> String {
+    format!("{:06}", u32::from_le_bytes(random_bytes()) % 1_000_000)
+}
+
+/// `N` random bytes.
 pub fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("the operating system gives random bytes");

@@ -90,6 +90,18 @@ pub struct FlvTag {
     pub body: Bytes,
 }
 
+impl FlvTag {
+    /// Whether it holds a codec's parameters, without which nothing after it can be decoded: AVC or AAC sequence header, in
+    /// the legacy or the enhanced form.
+    pub fn is_sequence_header(&self) -> bool {
+        match (self.kind, &self.body[..]) {
+            (TagKind::Video, [first, ..]) if first & 0x80 != 0 => first & 0x0f == 0,
+            (TagKind::Video, [_, packet, ..]) | (TagKind::Audio, [_, packet, ..]) => *packet == 0,
+            _ => false,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TagKind {
     Audio,

@@ -1,1 +1,5 @@
-//! worker
+//! The parent's side of a worker: the child process, its socket, and the supervision that keeps one running. What a worker
+//! does inside is `capture`; what it says is `media::protocol`.
+
+pub mod process;
+pub mod supervisor;

@@ -1,1 +1,4 @@
-fn main() {}
+mod command;
+mod rtmp;
+mod server;
+mod worker;

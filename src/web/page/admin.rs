@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{Audience, Field, Site, State};
+use super::{Audience, AudienceWords as _, Field, Site, State};
 use crate::web::i18n::Lang;
 
 #[derive(Template)]

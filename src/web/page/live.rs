@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{Card, Site};
+use super::{AudienceWords as _, Card, Site};
 
 #[derive(Template)]
 #[template(path = "live.html")]

@@ -19,7 +19,9 @@ use askama::filters::HtmlSafe;
 
 use super::assets::asset;
 use super::i18n::Lang;
+pub use crate::accounts::Audience;
 use crate::base::clock;
+pub use crate::base::terms::BroadcastState as State;
 
 /// What every page carries.
 #[derive(Clone, Debug)]
@@ -127,33 +129,14 @@ impl fmt::Display for When {
 // Digits and words of the catalogue only.
 impl HtmlSafe for When {}
 
-/// Who may watch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Audience {
-    Public,
-    Pin,
-    Members,
-    Staff,
+/// How the pages say who may watch.
+pub trait AudienceWords {
+    fn name(&self, t: Lang) -> &'static str;
+    fn hint(&self, t: Lang) -> &'static str;
 }
 
-impl Audience {
-    pub const ALL: [Audience; 4] = [Audience::Public, Audience::Pin, Audience::Members, Audience::Staff];
-
-    /// The word of the API and of forms.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Public => "public",
-            Self::Pin => "pin",
-            Self::Members => "members",
-            Self::Staff => "staff",
-        }
-    }
-
-    pub fn parse(code: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|audience| audience.code() == code)
-    }
-
-    pub fn name(&self, t: Lang) -> &'static str {
+impl AudienceWords for Audience {
+    fn name(&self, t: Lang) -> &'static str {
         match self {
             Self::Public => t.audience_public(),
             Self::Pin => t.audience_pin(),
@@ -162,35 +145,12 @@ impl Audience {
         }
     }
 
-    pub fn hint(&self, t: Lang) -> &'static str {
+    fn hint(&self, t: Lang) -> &'static str {
         match self {
             Self::Public => t.audience_public_hint(),
             Self::Pin => t.audience_pin_hint(),
             Self::Members => t.audience_members_hint(),
             Self::Staff => t.audience_staff_hint(),
-        }
-    }
-}
-
-/// Where a broadcast is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    Scheduled,
-    Starting,
-    Live,
-    Ended,
-    Failed,
-}
-
-impl State {
-    /// The word of the API.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Scheduled => "scheduled",
-            Self::Starting => "starting",
-            Self::Live => "live",
-            Self::Ended => "ended",
-            Self::Failed => "failed",
         }
     }
 }

@@ -4,7 +4,7 @@ use askama::Template;
 use serde_json::json;
 
 use super::tv::Qr;
-use super::{Audience, Field, Site};
+use super::{Audience, AudienceWords as _, Field, Site};
 
 /// Posts `source`, `microphone`, `title`, `description`, `audience` to `/studio/broadcasts`; the script sends the
 /// same to the API instead.

@@ -3,7 +3,7 @@
 use askama::Template;
 use serde_json::json;
 
-use super::{Audience, Card, Field, Site, State};
+use super::{Audience, AudienceWords as _, Card, Field, Site, State};
 use crate::web::i18n::Lang;
 
 #[derive(Template)]

@@ -1,0 +1,48 @@
+//! Enumerations of the domain that the database, the API and the pages all spell alike.
+
+use serde::{Deserialize, Serialize};
+
+/// Makes an enumeration with one spelling for SQLite, JSON and forms.
+macro_rules! term {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+        #[serde(rename_all = "lowercase")]
+        pub enum $name { $($(#[$doc])* $variant),+ }
+
+        impl $name {
+            pub const ALL: &[$name] = &[$($name::$variant),+];
+
+            pub fn as_str(self) -> &'static str {
+                match self { $($name::$variant => $text),+ }
+            }
+
+            pub fn parse(text: &str) -> Option<$name> {
+                match text { $($text => Some($name::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+
+term! {
+    /// Where a broadcast is in its life.
+    BroadcastState {
+        Scheduled = "scheduled",
+        /// Gone live, and the first picture is still on its way.
+        Starting = "starting",
+        Live = "live",
+        /// A recording.
+        Ended = "ended",
+        /// It ended without a picture.
+        Failed = "failed",
+    }
+}
+
+term! {
+    /// What a source is.
+    SourceKind {
+        Camera = "camera",
+        Rtmp = "rtmp",
+        Test = "test",
+    }
+}

@@ -1,0 +1,318 @@
+//! One broadcast on air: a task that owns its state, its playlist and its recorder, from *Go live* to the finished recording.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::time::{Sleep, sleep};
+
+use super::program::{Condition, InUse, Media, Program};
+use super::state::{Effect, Event, State};
+use super::viewers::Viewers;
+use crate::base::clock;
+use crate::base::terms::BroadcastState;
+use crate::library::Library;
+use crate::library::recorder::{Health, Recorder};
+use crate::media::packager::Packager;
+use crate::media::window::Window;
+use crate::store::StoreError;
+use crate::store::broadcasts;
+
+/// No part after this long: there will be none.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The picture that stands for the recording is taken when the broadcast has settled.
+const THUMBNAIL_AFTER: Duration = Duration::from_secs(10);
+
+/// Everyone's handle to a broadcast on air.
+pub struct Live {
+    pub id: String,
+    pub source_id: String,
+    pub window: watch::Receiver<Arc<Window>>,
+    pub state: watch::Receiver<State>,
+    pub viewers: Arc<Viewers>,
+    pub program: Arc<Program>,
+    pub recorder: Arc<Health>,
+    /// Monotonic nanoseconds of *Go live*.
+    pub since_ns: u64,
+    ends: mpsc::Sender<oneshot::Sender<()>>,
+}
+
+/// The words for how a broadcast is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wellbeing {
+    Ok,
+    VideoLost,
+    AudioLost,
+    Restarting,
+    RecordingPaused,
+}
+
+impl Live {
+    /// Ends it; returns when the recording can be played to its end.
+    pub async fn end(&self) {
+        let (done, ended) = oneshot::channel();
+        // A broadcast that is ending by itself takes no command, but drops the channel when it is done.
+        if self.ends.send(done).await.is_ok() {
+            let _ = ended.await;
+        }
+        let mut state = self.state.clone();
+        let _ = state.wait_for(|state| state.is_final()).await;
+    }
+
+    pub fn wellbeing(&self) -> Wellbeing {
+        let condition = self.program.status.borrow().condition;
+        match condition {
+            _ if self.recorder.paused.load(Ordering::Relaxed) => Wellbeing::RecordingPaused,
+            _ if *self.state.borrow() == State::Waiting => Wellbeing::VideoLost,
+            Condition::VideoLost | Condition::Failed => Wellbeing::VideoLost,
+            Condition::AudioLost => Wellbeing::AudioLost,
+            Condition::Restarting => Wellbeing::Restarting,
+            Condition::Starting | Condition::Running => Wellbeing::Ok,
+        }
+    }
+
+    /// Its playlist is complete; the recording is being closed.
+    pub fn is_ending(&self) -> bool {
+        self.window.borrow().ended
+    }
+
+    /// Seconds since *Go live*.
+    pub fn elapsed_s(&self) -> u64 {
+        clock::monotonic_ns().saturating_sub(self.since_ns) / 1_000_000_000
+    }
+}
+
+/// What an actor needs to begin.
+pub struct Beginning {
+    pub id: String,
+    pub program: Arc<Program>,
+    pub recorder: Recorder,
+    pub library: Library,
+    pub epoch_us: i64,
+    /// How long an RTMP publisher may stay away.
+    pub grace: Duration,
+}
+
+/// Starts the task on `runtime`, which outlives every request. `done` is told the id once the recording is complete and nobody needs the actor any more.
+pub fn start(runtime: &Handle, beginning: Beginning, done: mpsc::UnboundedSender<String>) -> Arc<Live> {
+    let Beginning { id, program, recorder, library, epoch_us, grace } = beginning;
+    let mut packager = Packager::new(epoch_us, None);
+    let (media, in_use) = program.attach();
+    let (window_sender, window) = watch::channel(packager.window());
+    let (state_sender, state) = watch::channel(State::Starting);
+    let (ends, ends_receiver) = mpsc::channel(4);
+    let live = Arc::new(Live {
+        id: id.clone(),
+        source_id: program.source_id.clone(),
+        window,
+        state,
+        viewers: Arc::default(),
+        program: program.clone(),
+        recorder: recorder.health(),
+        since_ns: clock::monotonic_ns(),
+        ends,
+    });
+    let mut recorder = recorder;
+    // Subscribed first, asked second: an init that comes between is given twice, which changes nothing.
+    if let Some(init) = program.status.borrow().init.clone() {
+        for event in packager.init(init) {
+            recorder.record(event);
+        }
+    }
+    let actor = Actor {
+        id,
+        library,
+        packager,
+        recorder,
+        window: window_sender,
+        state: state_sender,
+        grace,
+        program,
+        waiting: None,
+        _in_use: in_use,
+    };
+    runtime.spawn(async move {
+        let id = actor.id.clone();
+        actor.run(media, ends_receiver).await;
+        let _ = done.send(id);
+    });
+    live
+}
+
+struct Actor {
+    id: String,
+    library: Library,
+    packager: Packager,
+    recorder: Recorder,
+    window: watch::Sender<Arc<Window>>,
+    state: watch::Sender<State>,
+    grace: Duration,
+    program: Arc<Program>,
+    /// Until when a publisher may come back.
+    waiting: Option<Pin<Box<Sleep>>>,
+    _in_use: InUse,
+}
+
+impl Actor {
+    async fn run(mut self, mut media: broadcast::Receiver<Media>, mut ends: mpsc::Receiver<oneshot::Sender<()>>) {
+        self.program.keyframe().await;
+        let mut thumbnail_due = Some(Box::pin(sleep(Duration::ZERO)));
+        let mut thumbnails = 0;
+        let mut start_timeout = Box::pin(sleep(START_TIMEOUT));
+        let mut waiting_for_end = Vec::new();
+        let last = loop {
+            let state = *self.state.borrow();
+            let happened = tokio::select! {
+                biased;
+                Some(end) = ends.recv() => {
+                    waiting_for_end.push(end);
+                    self.on(Event::End)
+                }
+                received = media.recv() => match received {
+                    Ok(item) => self.on_media(item),
+                    // Parts were missed: go on at the next keyframe, after a discontinuity.
+                    Err(broadcast::error::RecvError::Lagged(missed)) => {
+                        tracing::warn!(broadcast = self.id, missed, "the broadcast fell behind its source");
+                        self.interrupt();
+                        None
+                    }
+                    Err(broadcast::error::RecvError::Closed) => self.on(Event::End),
+                },
+                () = expired(&mut self.waiting) => {
+                    self.waiting = None;
+                    self.on(Event::GraceOver)
+                }
+                () = &mut start_timeout, if state == State::Starting => self.on(Event::StartTimeout),
+                () = expired(&mut thumbnail_due), if state == State::Live => {
+                    let taken = self.take_thumbnail();
+                    thumbnails += usize::from(taken);
+                    // One at once, so that the library is never without; a better one when the broadcast has settled.
+                    thumbnail_due = match (taken, thumbnails) {
+                        (false, _) => Some(Box::pin(sleep(Duration::from_millis(500)))),
+                        (true, 1) => Some(Box::pin(sleep(THUMBNAIL_AFTER))),
+                        _ => None,
+                    };
+                    None
+                }
+            };
+            if let Some(state) = happened {
+                break state;
+            }
+        };
+        self.finish(last).await;
+        for end in waiting_for_end {
+            let _ = end.send(());
+        }
+    }
+
+    /// The final state, once it is reached.
+    fn on(&mut self, event: Event) -> Option<State> {
+        let (state, effects) = self.state.borrow().on(event);
+        for effect in effects {
+            match effect {
+                Effect::Announce(public) => self.announce(*public),
+                Effect::StartGrace => self.waiting = Some(Box::pin(sleep(self.grace))),
+                Effect::StopGrace => self.waiting = None,
+                // It is told once the recording can be played.
+                Effect::Finish => return Some(state),
+            }
+        }
+        self.state.send_if_modified(|before| std::mem::replace(before, state) != state);
+        None
+    }
+
+    fn on_media(&mut self, item: Media) -> Option<State> {
+        match item {
+            Media::Init(init) => {
+                let events = self.packager.init(init);
+                self.record(events);
+                None
+            }
+            Media::Part(part) => {
+                let events = self.packager.part(part);
+                if events.is_empty() {
+                    return None;
+                }
+                self.record(events);
+                self.window.send_replace(self.packager.window());
+                self.on(Event::Part)
+            }
+            Media::Interrupted => {
+                self.interrupt();
+                None
+            }
+            Media::Gone => {
+                self.interrupt();
+                self.on(Event::SourceGone)
+            }
+        }
+    }
+
+    fn interrupt(&mut self) {
+        let events = self.packager.interrupt();
+        self.record(events);
+        self.window.send_replace(self.packager.window());
+    }
+
+    /// Written on the side: a slow disk must not hold the parts back.
+    fn announce(&self, state: BroadcastState) {
+        let (library, id) = (self.library.clone(), self.id.clone());
+        self.aside(async move { library.set_state(&id, state).await });
+    }
+
+    /// Whether there was a picture to take.
+    fn take_thumbnail(&self) -> bool {
+        let Some(jpeg) = self.program.status.borrow().snapshot.clone() else { return false };
+        let (library, id) = (self.library.clone(), self.id.clone());
+        self.aside(async move { library.set_thumbnail(&id, jpeg).await });
+        true
+    }
+
+    fn aside(&self, writing: impl Future<Output = Result<(), StoreError>> + Send + 'static) {
+        let id = self.id.clone();
+        tokio::spawn(async move {
+            if let Err(error) = writing.await {
+                tracing::error!(%error, broadcast = id, "a broadcast's row cannot be written");
+            }
+        });
+    }
+
+    /// The playlist is complete at once, from memory; the recording when the recorder has written its last.
+    async fn finish(mut self, state: State) {
+        let events = self.packager.finish();
+        self.record(events);
+        self.window.send_replace(self.packager.window());
+        self.recorder.finish().await;
+        let outcome = broadcasts::Outcome {
+            state: state.public(),
+            failure: match state {
+                State::Failed(failure) => Some(failure.as_str().to_owned()),
+                _ => None,
+            },
+            ended_at: clock::wall_ms(),
+        };
+        if let Err(error) = self.library.finish(&self.id, outcome).await {
+            tracing::error!(%error, broadcast = self.id, "the end of a broadcast cannot be written; the next start will");
+        }
+        self.state.send_replace(state);
+        tracing::info!(broadcast = self.id, state = state.public().as_str(), "broadcast over");
+    }
+
+    fn record(&mut self, events: Vec<crate::media::packager::Event>) {
+        for event in events {
+            self.recorder.record(event);
+        }
+    }
+}
+
+async fn expired(sleep: &mut Option<Pin<Box<Sleep>>>) {
+    match sleep {
+        Some(sleep) => sleep.await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,423 @@
+//! A source that runs: its worker, its preview, and the media that broadcasts take from it. One task owns it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::runtime::Handle;
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::time::{Instant, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::base::clock;
+use crate::media::packager::Packager;
+use crate::media::protocol::{FlvTag, FromWorker, Init, Level, Part, SourceState, Stats, Task, ToWorker};
+use crate::media::window::Window;
+use crate::worker::supervisor::{Event, Supervision, Watchdog, supervise};
+
+/// A program that nobody looks at and no broadcast uses is stopped after this.
+const IDLE: Duration = Duration::from_secs(20);
+
+/// Segments in the preview's playlist.
+const PREVIEW_SEGMENTS: usize = 5;
+
+/// A worker whose parts stay away this long hangs. Parts come at least each second.
+const PARTS_WATCHDOG: Duration = Duration::from_millis(1800);
+
+/// A publisher may pause, its worker not: it reports at least each second.
+const REPORTS_WATCHDOG: Duration = Duration::from_millis(3500);
+
+/// Media of a program, for broadcasts.
+#[derive(Debug, Clone)]
+pub enum Media {
+    Init(Init),
+    Part(Part),
+    /// The worker was lost: what follows begins anew.
+    Interrupted,
+    /// The publisher is gone.
+    Gone,
+}
+
+/// How a program is doing.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Status {
+    pub condition: Condition,
+    /// Why, when something is wrong; for the log and the studio.
+    pub message: Option<String>,
+    pub stats: Stats,
+    pub init: Option<Init>,
+    /// JPEG, newest.
+    pub snapshot: Option<Bytes>,
+    /// Times that the worker was lost.
+    pub restarts: u64,
+    /// Process id of the worker.
+    pub process: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    #[default]
+    Starting,
+    Running,
+    VideoLost,
+    AudioLost,
+    /// The worker was lost and comes back.
+    Restarting,
+    /// The source cannot be used; `message` says why.
+    Failed,
+}
+
+impl From<SourceState> for Condition {
+    fn from(state: SourceState) -> Self {
+        match state {
+            SourceState::Starting => Condition::Starting,
+            SourceState::Running => Condition::Running,
+            SourceState::VideoLost => Condition::VideoLost,
+            SourceState::AudioLost => Condition::AudioLost,
+        }
+    }
+}
+
+/// Everyone's handle to a running program.
+pub struct Program {
+    pub source_id: String,
+    /// What the worker was told to do; a wish for another microphone makes another program.
+    pub task: Task,
+    pub preview: watch::Receiver<Arc<Window>>,
+    pub status: watch::Receiver<Status>,
+    levels: broadcast::Sender<Level>,
+    media: broadcast::Sender<Media>,
+    commands: mpsc::Sender<Command>,
+    /// Broadcasts that use it.
+    users: Arc<AtomicUsize>,
+    /// Monotonic nanoseconds of the last look at the preview.
+    looked_at: Arc<AtomicU64>,
+    stop: CancellationToken,
+}
+
+enum Command {
+    Keyframe,
+    Publisher(mpsc::Receiver<FlvTag>),
+}
+
+/// Holds a program in use.
+pub struct InUse(Arc<AtomicUsize>);
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Program {
+    /// Starts the source on `runtime`, which outlives every request. `epoch_us` is the wall clock of running time zero,
+    /// `base_ns` the monotonic one.
+    pub fn start(runtime: &Handle, source_id: String, task: Task, base_ns: u64, epoch_us: i64) -> Arc<Program> {
+        let packager = Packager::new(epoch_us, Some(PREVIEW_SEGMENTS));
+        let (preview_sender, preview) = watch::channel(packager.window());
+        let (status_sender, status) = watch::channel(Status::default());
+        let (commands, receiver) = mpsc::channel(16);
+        let program = Arc::new(Program {
+            source_id,
+            task: task.clone(),
+            preview,
+            status,
+            levels: broadcast::channel(16).0,
+            media: broadcast::channel(256).0,
+            commands,
+            users: Arc::default(),
+            looked_at: Arc::new(AtomicU64::new(clock::monotonic_ns())),
+            stop: CancellationToken::new(),
+        });
+        let runner = Runner {
+            supervision: Supervision {
+                base_ns,
+                watchdog: match task {
+                    Task::Publisher { .. } => Watchdog::Messages(REPORTS_WATCHDOG),
+                    _ => Watchdog::Parts(PARTS_WATCHDOG),
+                },
+                task,
+            },
+            packager,
+            preview: preview_sender,
+            status: status_sender,
+            levels: program.levels.clone(),
+            media: program.media.clone(),
+            users: program.users.clone(),
+            looked_at: program.looked_at.clone(),
+            stop: program.stop.clone(),
+        };
+        runtime.spawn(runner.run(receiver));
+        program
+    }
+
+    pub fn levels(&self) -> broadcast::Receiver<Level> {
+        self.levels.subscribe()
+    }
+
+    /// Takes the program's media for a broadcast, and keeps it running meanwhile.
+    pub fn attach(&self) -> (broadcast::Receiver<Media>, InUse) {
+        self.users.fetch_add(1, Ordering::Relaxed);
+        (self.media.subscribe(), InUse(self.users.clone()))
+    }
+
+    pub fn is_in_use(&self) -> bool {
+        self.users.load(Ordering::Relaxed) > 0
+    }
+
+    /// Someone looks at the preview.
+    pub fn look(&self) {
+        self.looked_at.store(clock::monotonic_ns(), Ordering::Relaxed);
+    }
+
+    /// The next frame becomes a keyframe, so that a broadcast can begin at once.
+    pub async fn keyframe(&self) {
+        let _ = self.commands.send(Command::Keyframe).await;
+    }
+
+    /// Feeds a publisher that was admitted; the one before it is gone.
+    pub async fn publish(&self, tags: mpsc::Receiver<FlvTag>) {
+        let _ = self.commands.send(Command::Publisher(tags)).await;
+    }
+
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// It has stopped, or is about to.
+    pub fn is_over(&self) -> bool {
+        self.stop.is_cancelled() || self.commands.is_closed()
+    }
+}
+
+/// The task's own state.
+struct Runner {
+    supervision: Supervision,
+    packager: Packager,
+    preview: watch::Sender<Arc<Window>>,
+    status: watch::Sender<Status>,
+    levels: broadcast::Sender<Level>,
+    media: broadcast::Sender<Media>,
+    users: Arc<AtomicUsize>,
+    looked_at: Arc<AtomicU64>,
+    stop: CancellationToken,
+}
+
+/// One worker and what is on its way to it.
+struct Session {
+    events: mpsc::Receiver<Event>,
+    commands: mpsc::Sender<ToWorker>,
+    /// The publisher's tags, as long as it is there.
+    tags: Option<mpsc::Receiver<FlvTag>>,
+    /// Sequence headers, which a restarted worker needs again: video, audio.
+    headers: [Option<FlvTag>; 2],
+    pending: VecDeque<ToWorker>,
+    /// The worker runs; while it does not, tags are let go to stay live.
+    up: bool,
+    stop: CancellationToken,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Runner {
+    async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let mut ticks = interval(Duration::from_secs(1));
+        let publisher = matches!(self.supervision.task, Task::Publisher { .. });
+        let mut session = (!publisher).then(|| self.start_session(None));
+        let mut gone_since = Instant::now();
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => break,
+                command = commands.recv() => match command {
+                    None => break,
+                    Some(Command::Keyframe) => if let Some(session) = &mut session {
+                        session.pending.push_back(ToWorker::Keyframe);
+                    },
+                    Some(Command::Publisher(tags)) => {
+                        self.interrupt(Media::Interrupted);
+                        session = Some(self.start_session(Some(tags)));
+                    }
+                },
+                happening = next(&mut session) => match happening {
+                    Happening::Worker(event) => if self.on_event(event, session.as_mut()) {
+                        session = None;
+                        gone_since = Instant::now();
+                        self.interrupt(Media::Gone);
+                    },
+                    Happening::Tag(tag) => if let Some(session) = &mut session { session.take(tag) },
+                    // Let the worker flush what it has; its end is an event.
+                    Happening::PublisherGone => if let Some(session) = &mut session {
+                        session.tags = None;
+                        session.pending.push_back(ToWorker::Stop);
+                    },
+                    Happening::Sent => {}
+                },
+                _ = ticks.tick() => {
+                    let absent = publisher && session.is_none() && gone_since.elapsed() > Duration::from_secs(2);
+                    let idle = !publisher && self.is_idle();
+                    if (idle || absent) && self.users.load(Ordering::Relaxed) == 0 {
+                        break;
+                    }
+                }
+            }
+        }
+        self.stop.cancel();
+        let _ = self.media.send(Media::Gone);
+    }
+
+    fn start_session(&mut self, tags: Option<mpsc::Receiver<FlvTag>>) -> Session {
+        let (events_sender, events) = mpsc::channel(64);
+        let (commands, commands_receiver) = mpsc::channel(64);
+        let stop = self.stop.child_token();
+        tokio::spawn(supervise(self.supervision.clone(), commands_receiver, events_sender, stop.clone()));
+        Session { events, commands, tags, headers: [None, None], pending: VecDeque::new(), up: false, stop }
+    }
+
+    /// Whether the session is over.
+    fn on_event(&mut self, event: Event, session: Option<&mut Session>) -> bool {
+        match event {
+            Event::Message(message) => self.on_message(message),
+            Event::Started { process } => {
+                self.status.send_modify(|status| status.process = process);
+                if let Some(session) = session {
+                    session.up = true;
+                    session.pending.extend(session.headers.iter().flatten().cloned().map(ToWorker::Tag));
+                }
+            }
+            Event::Lost { reason } => {
+                if let Some(session) = session {
+                    session.up = false;
+                    session.pending.clear();
+                    // A worker that dies with its publisher gone has nothing to come back for.
+                    if matches!(self.supervision.task, Task::Publisher { .. }) && session.tags.is_none() {
+                        return true;
+                    }
+                }
+                self.interrupt(Media::Interrupted);
+                self.status.send_modify(|status| {
+                    status.restarts += 1;
+                    status.condition = Condition::Restarting;
+                    status.message.get_or_insert(reason);
+                });
+            }
+            Event::Finished => return true,
+        }
+        false
+    }
+
+    fn on_message(&mut self, message: FromWorker) {
+        match message {
+            FromWorker::Init(init) => {
+                self.packager.init(init.clone());
+                self.status.send_modify(|status| status.init = Some(init.clone()));
+                self.publish(Media::Init(init));
+            }
+            FromWorker::Part(part) => {
+                self.packager.part(part.clone());
+                self.preview.send_replace(self.packager.window());
+                self.publish(Media::Part(part));
+                self.status.send_if_modified(|status| {
+                    let was = status.condition;
+                    if matches!(was, Condition::Restarting | Condition::Failed) {
+                        status.condition = Condition::Running;
+                        status.message = None;
+                    }
+                    was != status.condition
+                });
+            }
+            FromWorker::Level(level) => {
+                // Nobody may be looking.
+                let _ = self.levels.send(level);
+            }
+            FromWorker::Snapshot { jpeg } => self.status.send_modify(|status| status.snapshot = Some(jpeg)),
+            FromWorker::Stats(stats) => self.status.send_modify(|status| status.stats = stats),
+            FromWorker::State(state) => self.status.send_modify(|status| {
+                status.condition = state.into();
+                status.message = None;
+            }),
+            FromWorker::Error { code, message, fatal } => {
+                tracing::warn!(source = self.supervision_name(), ?code, %message, fatal, "worker reports an error");
+                self.status.send_modify(|status| {
+                    if fatal {
+                        status.condition = Condition::Failed;
+                    }
+                    status.message = Some(message);
+                });
+            }
+            FromWorker::Hello { .. } | FromWorker::Devices(_) | FromWorker::Encoders(_) | FromWorker::Ended => {}
+        }
+    }
+
+    fn interrupt(&mut self, media: Media) {
+        self.packager.interrupt();
+        self.preview.send_replace(self.packager.window());
+        self.publish(media);
+    }
+
+    fn publish(&self, media: Media) {
+        // No broadcast may be attached.
+        let _ = self.media.send(media);
+    }
+
+    fn is_idle(&self) -> bool {
+        let looked_at = self.looked_at.load(Ordering::Relaxed);
+        clock::monotonic_ns().saturating_sub(looked_at) > IDLE.as_nanos() as u64
+    }
+
+    fn supervision_name(&self) -> &'static str {
+        match self.supervision.task {
+            Task::Publisher { .. } => "publisher",
+            _ => "capture",
+        }
+    }
+}
+
+enum Happening {
+    Worker(Event),
+    Tag(FlvTag),
+    PublisherGone,
+    Sent,
+}
+
+/// What happens next around a session; never, without one.
+async fn next(session: &mut Option<Session>) -> Happening {
+    let Some(session) = session else { return std::future::pending().await };
+    let Session { events, commands, tags, pending, up, .. } = session;
+    let room = pending.is_empty();
+    tokio::select! {
+        event = events.recv() => Happening::Worker(event.unwrap_or(Event::Finished)),
+        // A worker that is behind holds its publisher back, by TCP.
+        tag = receive(tags), if room => tag.map_or(Happening::PublisherGone, Happening::Tag),
+        permit = commands.reserve(), if !room && *up => {
+            if let (Ok(permit), Some(command)) = (permit, pending.pop_front()) {
+                permit.send(command);
+            }
+            Happening::Sent
+        }
+    }
+}
+
+async fn receive(tags: &mut Option<mpsc::Receiver<FlvTag>>) -> Option<FlvTag> {
+    match tags {
+        Some(tags) => tags.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Session {
+    fn take(&mut self, tag: FlvTag) {
+        if tag.is_sequence_header() {
+            self.headers[tag.kind as usize] = Some(tag.clone());
+        }
+        if self.up {
+            self.pending.push_back(ToWorker::Tag(tag));
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What can go on air, as the studio lists it.
+
+use sha2::{Digest, Sha256};
+
+use crate::base::terms::SourceKind;
+use crate::media::protocol::{AudioInput, Device, DeviceFormat, DeviceKind, Task, VideoInput};
+
+/// The test pattern's id.
+pub const TEST: &str = "test";
+
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+pub struct Source {
+    pub id: String,
+    pub kind: SourceKind,
+    /// What its maker or owner calls it; empty for the test pattern, whose name is a matter of language.
+    pub label: String,
+    /// It can go on air now.
+    pub ready: bool,
+    /// It sends H.264 itself.
+    pub needs_no_encoding: bool,
+    /// Cameras: the microphones that can go with it, its own first.
+    pub microphones: Vec<Microphone>,
+    /// Cameras: what it can give, best first, as `1280x720 30 mjpeg`.
+    pub formats: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+pub struct Microphone {
+    pub id: String,
+    pub label: String,
+}
+
+/// Source id of a camera or microphone: short, safe in a URL, the same for the same device on the same port.
+pub fn device_source_id(device: &Device) -> String {
+    let prefix = match device.kind {
+        DeviceKind::Camera => "cam",
+        DeviceKind::Microphone => "mic",
+    };
+    let hash = Sha256::digest(device.id.as_bytes());
+    let digits: String = hash[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{prefix}-{digits}")
+}
+
+/// Source id of an RTMP publisher, by the public id of its stream key.
+pub fn publisher_source_id(key_id: &str) -> String {
+    format!("rtmp-{key_id}")
+}
+
+pub fn test_pattern() -> Source {
+    Source {
+        id: TEST.to_owned(),
+        kind: SourceKind::Test,
+        label: String::new(),
+        ready: true,
+        needs_no_encoding: false,
+        microphones: Vec::new(),
+        formats: Vec::new(),
+    }
+}
+
+pub fn publisher(id: &str, label: &str) -> Source {
+    Source {
+        id: id.to_owned(),
+        kind: SourceKind::Rtmp,
+        label: label.to_owned(),
+        needs_no_encoding: true,
+        ..test_pattern()
+    }
+}
+
+/// The cameras among `devices`, each with all microphones.
+pub fn cameras(devices: &[Device]) -> Vec<Source> {
+    let cameras = devices.iter().filter(|device| device.kind == DeviceKind::Camera);
+    cameras
+        .map(|camera| Source {
+            id: device_source_id(camera),
+            kind: SourceKind::Camera,
+            label: camera.label.clone(),
+            ready: true,
+            needs_no_encoding: camera.gives_h264,
+            microphones: microphones_of(camera, devices)
+                .map(|device| Microphone { id: device_source_id(device), label: device.label.clone() })
+                .collect(),
+            formats: camera.formats.iter().map(format_text).collect(),
+        })
+        .collect()
+}
+
+/// What a worker is to capture for a source; none where the camera is not there. Without a wish, the camera's own
+/// microphone is taken, or the first there is, or silence.
+pub fn inputs(source_id: &str, microphone: Option<&str>, devices: &[Device]) -> Option<(VideoInput, AudioInput)> {
+    if source_id == TEST {
+        return Some((VideoInput::TestPattern, AudioInput::TestTone));
+    }
+    let camera =
+        devices.iter().find(|device| device.kind == DeviceKind::Camera && device_source_id(device) == source_id)?;
+    let mut microphones = microphones_of(camera, devices);
+    let audio = match microphone {
+        Some(wanted) => microphones.find(|device| device_source_id(device) == wanted),
+        None => microphones.next(),
+    };
+    let audio = audio.map_or(AudioInput::Silence, |device| AudioInput::Microphone(device.id.clone()));
+    Some((VideoInput::Camera(camera.id.clone()), audio))
+}
+
+/// Whether a task takes its media from a publisher.
+pub fn is_publisher(task: &Task) -> bool {
+    matches!(task, Task::Publisher { .. })
+}
+
+fn microphones_of<'a>(camera: &'a Device, devices: &'a [Device]) -> impl Iterator<Item = &'a Device> {
+    let microphones = || devices.iter().filter(|device| device.kind == DeviceKind::Microphone);
+    let own = |device: &&Device| camera.sibling.as_ref() == Some(&device.id);
+    microphones().filter(own).chain(microphones().filter(move |device| !own(device)))
+}
+
+fn format_text(format: &DeviceFormat) -> String {
+    format!("{}x{} {} {}", format.width, format.height, format.frame_rate, format.encoding)
+}

@@ -1,0 +1,316 @@
+//! The registry of what can go on air, what runs, and what is on air. Every page, the API and the RTMP server come here.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::actor::{self, Beginning, Live};
+use super::program::Program;
+use super::source::{self, Source};
+use crate::accounts::permission::Audience;
+use crate::base::config::Config;
+use crate::base::terms::{BroadcastState, SourceKind};
+use crate::base::{clock, ids};
+use crate::library::Library;
+use crate::media::protocol::{Capture, Device, FlvTag, FromWorker, Task};
+use crate::store::{StoreError, broadcasts};
+use crate::worker::supervisor::{Event, Supervision, Watchdog, supervise};
+
+/// What *Go live* asks for; texts are checked already.
+#[derive(Debug, Clone)]
+pub struct NewBroadcast {
+    pub title: String,
+    pub description: String,
+    pub audience: Audience,
+    pub source_id: String,
+    pub microphone: Option<String>,
+    pub account_id: Option<String>,
+    pub stream_key_id: Option<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StudioError {
+    /// There is no such source, or it is not connected now.
+    #[error("the source is not there")]
+    NoSource,
+    /// Somebody else's broadcast is on air from it.
+    #[error("the source is on air already")]
+    SourceOnAir { broadcast_id: String },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the recorder cannot start: {0}")]
+    Recorder(#[from] std::io::Error),
+}
+
+/// Broadcasts on air, by id.
+pub type OnAir = Arc<BTreeMap<String, Arc<Live>>>;
+
+/// A cheap handle.
+#[derive(Clone)]
+pub struct Studio(Arc<Inner>);
+
+struct Inner {
+    config: Config,
+    library: Library,
+    /// Running time zero, monotonic nanoseconds.
+    base_ns: u64,
+    programs: Mutex<HashMap<String, Arc<Program>>>,
+    /// Publishers that are connected: source id to label.
+    publishers: watch::Sender<BTreeMap<String, String>>,
+    devices: watch::Sender<Vec<Device>>,
+    on_air: watch::Sender<OnAir>,
+    done: mpsc::UnboundedSender<String>,
+    /// The program's own runtime: what is started here outlives the request that asked for it.
+    runtime: Handle,
+}
+
+impl Studio {
+    /// Starts looking for devices. Nothing else runs until somebody asks.
+    pub fn start(config: Config, library: Library, stop: CancellationToken) -> Studio {
+        let (done, finished) = mpsc::unbounded_channel();
+        let studio = Studio(Arc::new(Inner {
+            config,
+            library,
+            base_ns: clock::monotonic_ns(),
+            programs: Mutex::default(),
+            publishers: watch::Sender::default(),
+            devices: watch::Sender::default(),
+            on_air: watch::Sender::default(),
+            done,
+            runtime: Handle::current(),
+        }));
+        tokio::spawn(studio.clone().watch_devices(stop));
+        tokio::spawn(studio.clone().forget_finished(finished));
+        studio
+    }
+
+    pub fn sources(&self) -> Vec<Source> {
+        let mut sources = source::cameras(&self.0.devices.borrow());
+        sources.extend(self.0.publishers.borrow().iter().map(|(id, label)| source::publisher(id, label)));
+        if self.0.config.test_source {
+            sources.push(source::test_pattern());
+        }
+        sources
+    }
+
+    /// Bytes that recordings leave free.
+    pub fn min_free_bytes(&self) -> u64 {
+        self.0.config.min_free_bytes
+    }
+
+    /// Bits per second that a broadcast is likely to need: the captured picture and its sound.
+    pub fn planned_bitrate(&self) -> u64 {
+        (u64::from(self.0.config.video_kbps) + 128) * 1000
+    }
+
+    /// What is on air; the receiver learns of changes.
+    pub fn on_air(&self) -> watch::Receiver<OnAir> {
+        self.0.on_air.subscribe()
+    }
+
+    /// A broadcast that is on air.
+    pub fn live(&self, id: &str) -> Option<Arc<Live>> {
+        self.0.on_air.borrow().get(id).cloned()
+    }
+
+    /// The running program of a source, started if need be. For previews.
+    pub fn preview(&self, source_id: &str, microphone: Option<&str>) -> Result<Arc<Program>, StudioError> {
+        let program = self.program(source_id, microphone)?;
+        program.look();
+        Ok(program)
+    }
+
+    /// Puts a source on air. A second press of the button by the same account gives the same broadcast.
+    pub async fn go_live(&self, new: NewBroadcast) -> Result<Arc<Live>, StudioError> {
+        if let Some(live) = self.on_air_from(&new.source_id) {
+            return self.same_press(live, &new).await;
+        }
+        let program = self.program(&new.source_id, new.microphone.as_deref())?;
+        let id = ids::public_id();
+        let epoch_us = self.epoch_us();
+        let row = self.row(&id, &new, epoch_us);
+        self.0.library.insert(row).await?;
+        let recorder = self.0.library.recorder(&id)?;
+        let beginning = Beginning {
+            id: id.clone(),
+            program,
+            recorder,
+            library: self.0.library.clone(),
+            epoch_us,
+            grace: Duration::from_secs(u64::from(self.0.config.rtmp_grace_s)),
+        };
+        let live = actor::start(&self.0.runtime, beginning, self.0.done.clone());
+        self.0.on_air.send_modify(|on_air| {
+            Arc::make_mut(on_air).insert(id.clone(), live.clone());
+        });
+        tracing::info!(broadcast = id, source = new.source_id, "going live");
+        Ok(live)
+    }
+
+    /// Ends everything that is on air and stops all programs: the program's shutdown.
+    pub async fn close(&self) {
+        let on_air = self.0.on_air.borrow().clone();
+        for live in on_air.values() {
+            live.end().await;
+        }
+        for program in self.programs().values() {
+            program.stop();
+        }
+    }
+
+    /// A publisher with a good key is here; none if one with the same key is here already. It counts as connected until
+    /// the guard is dropped.
+    pub fn publisher_arrives(&self, key_id: &str, label: &str) -> Option<Connected> {
+        let source_id = source::publisher_source_id(key_id);
+        let fresh = self.0.publishers.send_if_modified(|publishers| {
+            let fresh = !publishers.contains_key(&source_id);
+            publishers.entry(source_id.clone()).or_insert_with(|| label.to_owned());
+            fresh
+        });
+        fresh.then(|| Connected { studio: self.clone(), source_id })
+    }
+
+    /// The publisher's tags feed its source's program.
+    pub async fn publisher_feeds(&self, key_id: &str, tags: mpsc::Receiver<FlvTag>) {
+        let source_id = source::publisher_source_id(key_id);
+        let program = self.run(&source_id, Task::Publisher { part_ms: self.0.config.part_ms });
+        program.publish(tags).await;
+    }
+
+    /// The broadcast on air from a source.
+    pub fn on_air_from(&self, source_id: &str) -> Option<Arc<Live>> {
+        self.0.on_air.borrow().values().find(|live| live.source_id == source_id && !live.is_ending()).cloned()
+    }
+
+    async fn same_press(&self, live: Arc<Live>, new: &NewBroadcast) -> Result<Arc<Live>, StudioError> {
+        let row = self.0.library.broadcast(&live.id).await?;
+        match row {
+            Some(row) if row.account_id.is_some() && row.account_id == new.account_id => Ok(live),
+            _ => Err(StudioError::SourceOnAir { broadcast_id: live.id.clone() }),
+        }
+    }
+
+    fn program(&self, source_id: &str, microphone: Option<&str>) -> Result<Arc<Program>, StudioError> {
+        if let Some(program) = self.running(source_id)
+            && (program.is_in_use() || microphone.is_none() || source::is_publisher(&program.task))
+        {
+            return Ok(program);
+        }
+        let devices = self.0.devices.borrow().clone();
+        let known = source_id != source::TEST || self.0.config.test_source;
+        let inputs = source::inputs(source_id, microphone, &devices).filter(|_| known);
+        let (video, audio) = inputs.ok_or(StudioError::NoSource)?;
+        let config = &self.0.config;
+        let task = Task::Capture(Capture {
+            video,
+            audio,
+            width: config.video_width(),
+            height: config.video_height,
+            frame_rate: config.frame_rate,
+            video_kbps: config.video_kbps,
+            part_ms: config.part_ms,
+            encoder: None,
+        });
+        Ok(self.run(source_id, task))
+    }
+
+    fn running(&self, source_id: &str) -> Option<Arc<Program>> {
+        self.programs().get(source_id).filter(|program| !program.is_over()).cloned()
+    }
+
+    /// The program that does `task`; one that did something else for this source is stopped.
+    fn run(&self, source_id: &str, task: Task) -> Arc<Program> {
+        let mut programs = self.programs();
+        if let Some(program) = programs.get(source_id).filter(|program| !program.is_over()) {
+            if program.task == task {
+                return program.clone();
+            }
+            program.stop();
+        }
+        programs.retain(|_, program| !program.is_over());
+        let program = Program::start(&self.0.runtime, source_id.to_owned(), task, self.0.base_ns, self.epoch_us());
+        programs.insert(source_id.to_owned(), program.clone());
+        program
+    }
+
+    fn programs(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Program>>> {
+        self.0.programs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wall clock of running time zero, microseconds, by what the wall clock says now.
+    fn epoch_us(&self) -> i64 {
+        let running_us = clock::monotonic_ns().saturating_sub(self.0.base_ns) / 1000;
+        clock::wall_ms() * 1000 - running_us as i64
+    }
+
+    fn row(&self, id: &str, new: &NewBroadcast, epoch_us: i64) -> broadcasts::Broadcast {
+        let now = clock::wall_ms();
+        broadcasts::Broadcast {
+            id: id.to_owned(),
+            title: new.title.clone(),
+            description: new.description.clone(),
+            tags: Vec::new(),
+            audience: new.audience,
+            pin: (new.audience == Audience::Pin).then(ids::pin),
+            state: BroadcastState::Starting,
+            failure: None,
+            source: new.source_id.clone(),
+            source_kind: match new.source_id.split_once('-').map_or("test", |(kind, _)| kind) {
+                "cam" => SourceKind::Camera,
+                "rtmp" => SourceKind::Rtmp,
+                _ => SourceKind::Test,
+            },
+            account_id: new.account_id.clone(),
+            stream_key_id: new.stream_key_id.clone(),
+            created_at: now,
+            started_at: Some(now),
+            ended_at: None,
+            epoch_us,
+            duration: 0,
+            gaps: 0,
+            size: 0,
+            hidden: false,
+            trashed_at: None,
+            has_thumbnail: false,
+        }
+    }
+
+    async fn watch_devices(self, stop: CancellationToken) {
+        let (events, mut happenings) = mpsc::channel(16);
+        let (_commands, receiver) = mpsc::channel(1);
+        let supervision = Supervision { base_ns: self.0.base_ns, task: Task::Devices, watchdog: Watchdog::Off };
+        tokio::spawn(supervise(supervision, receiver, events, stop));
+        while let Some(event) = happenings.recv().await {
+            if let Event::Message(FromWorker::Devices(devices)) = event {
+                tracing::info!(count = devices.len(), "cameras and microphones");
+                self.0.devices.send_replace(devices);
+            }
+        }
+    }
+
+    async fn forget_finished(self, mut finished: mpsc::UnboundedReceiver<String>) {
+        while let Some(id) = finished.recv().await {
+            self.0.on_air.send_modify(|on_air| {
+                Arc::make_mut(on_air).remove(&id);
+            });
+        }
+    }
+}
+
+/// A publisher is connected as long as this lives.
+pub struct Connected {
+    studio: Studio,
+    source_id: String,
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.studio.0.publishers.send_modify(|publishers| {
+            publishers.remove(&self.source_id);
+        });
+    }
+}

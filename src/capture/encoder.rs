@@ -1,0 +1,152 @@
+//! Which H.264 encoder this machine really has, and its settings. Every candidate is tried by encoding; that a plugin is
+//! installed says nothing about the hardware behind it.
+
+use std::time::Duration;
+
+use gst::prelude::*;
+
+use super::raw_video;
+use crate::base::clock;
+use crate::media::protocol::EncoderSpeed;
+
+/// Hardware first.
+pub const CANDIDATES: [&str; 4] = ["v4l2h264enc", "vah264enc", "vaapih264enc", "x264enc"];
+/// A hardware encoder that hangs in its driver must not hang the worker.
+const TRIAL: Duration = Duration::from_secs(10);
+
+/// What an encoder shall make.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    pub width: u32,
+    pub height: u32,
+    pub frame_rate: u32,
+    pub kbps: u32,
+}
+
+/// The part of a pipeline from raw I420 to H.264 access units: one keyframe a second and at demand, no B-frames.
+/// The encoder is named `encoder`.
+pub fn description(name: &str, target: Target) -> String {
+    let Target { frame_rate, kbps, .. } = target;
+    let element = match name {
+        "x264enc" => format!(
+            "x264enc name=encoder tune=zerolatency speed-preset=superfast bitrate={kbps} key-int-max={frame_rate} bframes=0 \
+             option-string=\"scenecut=0:min-keyint=1\""
+        ),
+        "vah264enc" => format!(
+            "videoconvert ! vah264enc name=encoder rate-control=cbr bitrate={kbps} key-int-max={frame_rate} b-frames=0 \
+             ref-frames=1"
+        ),
+        "vaapih264enc" => format!(
+            "vaapih264enc name=encoder rate-control=cbr bitrate={kbps} keyframe-period={frame_rate} max-bframes=0"
+        ),
+        // The Raspberry Pi's and other stateful encoders leave SPS and PPS out of later keyframes unless asked.
+        _ => format!(
+            "videoconvert ! {name} name=encoder extra-controls=\"controls,video_bitrate={},h264_i_frame_period={frame_rate},\
+             video_gop_size={frame_rate},repeat_sequence_header=1\" ! video/x-h264,level=(string)4",
+            u64::from(kbps) * 1000
+        ),
+    };
+    format!("{element} ! h264parse config-interval=-1")
+}
+
+/// The first encoder that works, or the wanted one if it does.
+///
+/// # Errors
+/// Each candidate with why it does not work, as one sentence.
+pub fn choose(wanted: Option<&str>, target: Target) -> Result<String, String> {
+    let candidates: Vec<&str> = wanted.into_iter().chain(CANDIDATES).collect();
+    let mut reasons = Vec::new();
+    for name in candidates {
+        match encode(name, target, 5) {
+            Ok(_) => return Ok(String::from(name)),
+            Err(reason) => {
+                tracing::info!(name, reason, "encoder does not work");
+                reasons.push(format!("{name}: {reason}"));
+            }
+        }
+    }
+    Err(format!("No video encoder works ({}).", reasons.join("; ")))
+}
+
+/// Times every candidate at 1280x720 on a picture with grain and motion.
+pub fn measure_all() -> Vec<EncoderSpeed> {
+    let target = Target { width: 1280, height: 720, frame_rate: 30, kbps: 2500 };
+    CANDIDATES
+        .iter()
+        .map(|name| EncoderSpeed { name: String::from(*name), frames_per_second: measure(name, target) })
+        .collect()
+}
+
+/// Frames per second over about two seconds.
+fn measure(name: &str, target: Target) -> Result<f32, String> {
+    let probe = encode(name, target, 15)?;
+    let frames = (2.0 * probe).clamp(15.0, 3000.0) as u32;
+    encode(name, target, frames)
+}
+
+/// Encodes `frames` frames; gives frames per second.
+fn encode(name: &str, target: Target, frames: u32) -> Result<f32, String> {
+    if gst::ElementFactory::find(name).is_none() {
+        return Err(String::from("not installed"));
+    }
+    let Target { width, height, frame_rate, .. } = target;
+    let line = format!(
+        "appsrc name=in format=time max-buffers=4 max-bytes=0 block=true caps=\"{}\" ! {} ! fakesink name=out sync=false",
+        raw_video(width, height, frame_rate),
+        description(name, target),
+    );
+    let pipeline = super::launch(&line)?;
+    let source = super::app_source(&pipeline, "in")?;
+    let bus = pipeline.bus().ok_or("no bus")?;
+    pipeline.set_state(gst::State::Playing).map_err(|_| super::first_error(&bus, "cannot start"))?;
+    let feeder = std::thread::spawn(move || feed(&source, target, frames));
+    let start = clock::instant();
+    let ended =
+        bus.timed_pop_filtered(gst::ClockTime::try_from(TRIAL).ok(), &[gst::MessageType::Eos, gst::MessageType::Error]);
+    let elapsed = start.elapsed().as_secs_f32();
+    // Leaving PLAYING sets the feeder free if the encoder has stopped taking frames.
+    pipeline.set_state(gst::State::Null).ok();
+    feeder.join().ok();
+    match ended.as_ref().map(|message| message.view()) {
+        Some(gst::MessageView::Eos(_)) => Ok(frames as f32 / elapsed.max(1e-3)),
+        Some(gst::MessageView::Error(error)) => Err(error.error().to_string()),
+        _ => Err(String::from("it does not answer")),
+    }
+}
+
+fn feed(source: &gst_app::AppSrc, target: Target, frames: u32) {
+    let layout = super::pattern::Layout { width: target.width as usize, height: target.height as usize };
+    // A few pictures painted beforehand, shown in turn, so that painting is not what is timed.
+    let pattern = super::pattern::Pattern::new(layout, 0);
+    let pictures: Vec<gst::Buffer> = (0..8)
+        .map(|n| {
+            let mut picture = vec![0; layout.size()];
+            pattern.paint(&mut picture, n, n as i64 * 33);
+            gst::Buffer::from_mut_slice(picture)
+        })
+        .collect();
+    for n in 0..u64::from(frames) {
+        let mut buffer = pictures[n as usize % pictures.len()].copy();
+        if let Some(buffer) = buffer.get_mut() {
+            buffer.set_pts(gst::ClockTime::from_nseconds(n * 1_000_000_000 / u64::from(target.frame_rate)));
+        }
+        if source.push_buffer(buffer).is_err() {
+            return;
+        }
+    }
+    source.end_of_stream().ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_encoder_is_found_by_trying_and_a_missing_one_is_passed_over() {
+        gst::init().unwrap();
+        let target = Target { width: 320, height: 180, frame_rate: 30, kbps: 500 };
+        let chosen = choose(Some("nosuchenc"), target).unwrap();
+        assert!(CANDIDATES.contains(&chosen.as_str()));
+        assert_eq!(encode("nosuchenc", target, 1), Err(String::from("not installed")));
+    }
+}

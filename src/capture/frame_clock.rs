@@ -1,0 +1,179 @@
+//! The frame clock: one picture each 1/fps s and exactly the samples between, for as long as the worker lives. Sources
+//! come and go; what the encoder sees never stops and never stretches, so all parts are equal.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use gst::prelude::*;
+
+use super::encoder::Target;
+use super::link::Outbox;
+use super::meter::{Meter, RATE};
+use super::pattern::{self, Pattern};
+use super::program::Program;
+use super::slots::Slots;
+use super::snapshot::{self, Snapshots};
+use super::{Counters, MediaTime};
+use crate::base::clock;
+use crate::media::protocol::{FromWorker, SourceState};
+
+/// Cameras and microphones are shown this late, both alike, so that a picture that was slow to arrive keeps step with the
+/// sound. Nanoseconds.
+const SOURCE_DELAY: u64 = 60_000_000;
+/// A camera without a picture for this long is lost. Nanoseconds.
+const LOST_AFTER: u64 = 700_000_000;
+/// A camera may take this long to open before the slate is shown. Nanoseconds.
+const OPENING: u64 = 2_000_000_000;
+/// When the process was held up for longer, the time is skipped instead of made up for. Nanoseconds.
+const TOO_LATE: u64 = 1_000_000_000;
+
+/// Where pictures come from.
+pub enum Pictures {
+    Pattern(Box<Pattern>, gst::BufferPool),
+    Camera(Arc<Slots>),
+}
+
+/// Where samples come from.
+pub enum Sounds {
+    Silence,
+    Tone { wall_ms: i64 },
+    Microphone(Arc<Slots>),
+}
+
+/// The clock and all it needs to fill a frame.
+pub struct FrameClock {
+    pub program: Arc<Program>,
+    pub time: MediaTime,
+    pub target: Target,
+    pub pictures: Pictures,
+    pub sounds: Sounds,
+    pub slate: gst::Buffer,
+    pub snapshots: Option<Snapshots>,
+    pub outbox: Outbox,
+    pub counters: Arc<Counters>,
+}
+
+/// What is remembered from tick to tick.
+struct Memory {
+    meter: Meter,
+    state: SourceState,
+    samples: Vec<f32>,
+    /// Frame of the next snapshot.
+    snapshot: u64,
+    /// Running time of the last sound of the microphone, ns.
+    heard: u64,
+}
+
+impl FrameClock {
+    /// Ticks until `stop`.
+    pub fn run(self, stop: &AtomicBool) {
+        self.await_source();
+        let rate = u64::from(self.target.frame_rate);
+        let first = self.time.now_ns() * rate / 1_000_000_000 + 1;
+        let mut memory = Memory {
+            meter: Meter::default(),
+            state: SourceState::Starting,
+            samples: Vec::new(),
+            snapshot: first + rate / 5,
+            heard: self.time.now_ns(),
+        };
+        let mut number = first;
+        while !stop.load(Ordering::Relaxed) {
+            let due = number * 1_000_000_000 / rate;
+            let now = self.time.now_ns();
+            std::thread::sleep(Duration::from_nanos(due.saturating_sub(now)));
+            if now > due + TOO_LATE {
+                let next = now * rate / 1_000_000_000 + 1;
+                tracing::warn!(frames = next - number, "held up; skipping");
+                // The hole's frames are counted where the next one comes out of the encoder.
+                number = next;
+                self.program.keyframe();
+                continue;
+            }
+            self.tick(number, due, &mut memory);
+            number += 1;
+        }
+    }
+
+    /// A broadcast should not begin with the slate because a camera takes half a second to open.
+    fn await_source(&self) {
+        let Pictures::Camera(slots) = &self.pictures else { return };
+        let deadline = self.time.now_ns() + OPENING;
+        while !slots.has_picture() && self.time.now_ns() < deadline {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn tick(&self, number: u64, due: u64, memory: &mut Memory) {
+        let picture = self.picture(number, due);
+        let seen = picture.is_some();
+        let picture = picture.unwrap_or_else(|| self.slate.copy());
+        if number >= memory.snapshot {
+            memory.snapshot = number + snapshot::EVERY * u64::from(self.target.frame_rate);
+            if let Some(snapshots) = &self.snapshots {
+                snapshots.take(&picture);
+            }
+        }
+        self.program.show(picture, number, self.target.frame_rate);
+        let heard = self.sound(number, memory);
+        if heard {
+            memory.heard = due;
+        }
+        let state = match (seen, due.saturating_sub(memory.heard) < LOST_AFTER) {
+            (false, _) => SourceState::VideoLost,
+            (true, false) => SourceState::AudioLost,
+            (true, true) => SourceState::Running,
+        };
+        if state != memory.state {
+            tracing::info!(?state, "source");
+            memory.state = state;
+            self.outbox.send(FromWorker::State(state));
+        }
+    }
+
+    fn picture(&self, number: u64, due: u64) -> Option<gst::Buffer> {
+        match &self.pictures {
+            Pictures::Pattern(pattern, pool) => {
+                let mut buffer = pool.acquire_buffer(None).ok()?;
+                let mut map = buffer.get_mut()?.map_writable().ok()?;
+                pattern.paint(&mut map, number, clock::wall_ms());
+                drop(map);
+                Some(buffer)
+            }
+            Pictures::Camera(slots) => {
+                let wanted = due.saturating_sub(SOURCE_DELAY);
+                let (taken, picture) = slots.picture_at(wanted)?;
+                (wanted - taken < LOST_AFTER).then_some(picture)
+            }
+        }
+    }
+
+    /// Plays the samples up to frame `number`; false where there should have been sound and was none.
+    fn sound(&self, number: u64, memory: &mut Memory) -> bool {
+        let rate = u64::from(self.target.frame_rate);
+        let position = |frame: u64| (u128::from(frame) * u128::from(RATE) / u128::from(rate)) as u64;
+        let (from, to) = (position(number - 1), position(number));
+        let count = (to - from) as usize;
+        memory.samples.clear();
+        let heard = match &self.sounds {
+            Sounds::Silence => {
+                memory.samples.resize(count * 2, 0.0);
+                true
+            }
+            Sounds::Tone { wall_ms } => {
+                pattern::tone(from as i64, count, *wall_ms, &mut memory.samples);
+                true
+            }
+            Sounds::Microphone(slots) => {
+                let delay = (SOURCE_DELAY / 1000 * u64::from(RATE) / 1_000_000) as i64;
+                slots.sound().read(from as i64 - delay, count, &mut memory.samples)
+            }
+        };
+        if let Some(level) = memory.meter.take(&memory.samples) {
+            self.outbox.offer(FromWorker::Level(level));
+        }
+        self.program.play(&memory.samples, from);
+        heard
+    }
+}

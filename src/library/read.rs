@@ -1,0 +1,124 @@
+//! Reading byte ranges of files for the network: from the page cache at once, from the disk off the runtime's threads.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
+
+/// Bytes per read: small enough that a stalled client holds little memory.
+pub const READ: usize = 64 << 10;
+
+/// A range of a file that was opened for reading.
+#[derive(Debug, Clone)]
+pub struct FileRange {
+    pub file: Arc<File>,
+    pub offset: u64,
+    pub length: u64,
+}
+
+/// What an answer is made of, in order.
+#[derive(Debug, Clone)]
+pub enum Piece {
+    Memory(Bytes),
+    File(FileRange),
+}
+
+impl Piece {
+    pub fn length(&self) -> u64 {
+        match self {
+            Piece::Memory(bytes) => bytes.len() as u64,
+            Piece::File(range) => range.length,
+        }
+    }
+}
+
+/// Cuts `pieces` down to `length` bytes from `offset`.
+pub fn slice(pieces: &[Piece], mut offset: u64, mut length: u64) -> Vec<Piece> {
+    let mut cut = Vec::new();
+    for piece in pieces {
+        let here = piece.length();
+        if offset >= here {
+            offset -= here;
+            continue;
+        }
+        let take = (here - offset).min(length);
+        if take == 0 {
+            break;
+        }
+        cut.push(match piece {
+            Piece::Memory(bytes) => Piece::Memory(bytes.slice(offset as usize..(offset + take) as usize)),
+            Piece::File(range) => {
+                Piece::File(FileRange { file: range.file.clone(), offset: range.offset + offset, length: take })
+            }
+        });
+        length -= take;
+        offset = 0;
+    }
+    cut
+}
+
+impl FileRange {
+    /// The next bytes if they are in the page cache; none if the disk must be asked.
+    pub fn read_cached(&self) -> io::Result<Option<Bytes>> {
+        let mut buffer = BytesMut::zeroed(self.next());
+        let slices = &mut [io::IoSliceMut::new(&mut buffer)];
+        match preadv2(&*self.file, slices, self.offset, ReadWriteFlags::NOWAIT) {
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => {
+                buffer.truncate(read);
+                Ok(Some(buffer.freeze()))
+            }
+            // Not every file system can tell without waiting.
+            Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The next bytes, waiting for the disk. For a thread that may block.
+    pub fn read_blocking(&self) -> io::Result<Bytes> {
+        let mut buffer = vec![0; self.next()];
+        match self.file.read_at(&mut buffer, self.offset)? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            read => {
+                buffer.truncate(read);
+                Ok(Bytes::from(buffer))
+            }
+        }
+    }
+
+    /// Goes on behind what was read.
+    pub fn advance(&mut self, read: usize) {
+        self.offset += read as u64;
+        self.length -= read as u64;
+    }
+
+    fn next(&self) -> usize {
+        self.length.min(READ as u64) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_cross_pieces() {
+        let pieces = [Piece::Memory(Bytes::from_static(b"abc")), Piece::Memory(Bytes::from_static(b"defg"))];
+        let text = |offset, length| {
+            let cut = slice(&pieces, offset, length);
+            cut.iter()
+                .flat_map(|piece| match piece {
+                    Piece::Memory(bytes) => bytes.to_vec(),
+                    Piece::File(_) => Vec::new(),
+                })
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(text(0, 7), b"abcdefg");
+        assert_eq!(text(2, 3), b"cde");
+        assert_eq!(text(3, 1), b"d");
+        assert_eq!(text(7, 1), b"");
+    }
+}

@@ -1,0 +1,280 @@
+//! Writes a broadcast's parts to reels and their index to the database, on a thread of its own: a slow disk never holds a
+//! frame back. The hand-over is bounded; what overflows leaves a hole in the recording, is counted and shown.
+//!
+//! Order on disk, which recovery relies on: bytes → `fdatasync` (once a second) → row (every two seconds), and a reel's
+//! directory entry before its first row.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::layout::Layout;
+use super::reel::Reel;
+use crate::base::clock;
+use crate::media::packager::Event;
+use crate::media::protocol::Init;
+use crate::store::{Db, StoreError, media};
+
+/// Parts under way to the disk: 25 s of 200 ms.
+const QUEUE: usize = 128;
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+const COMMIT_EVERY: Duration = Duration::from_secs(2);
+/// A reel is closed when it is this old or this long.
+const REEL_AGE: Duration = Duration::from_secs(60);
+const REEL_LENGTH: u64 = 64 << 20;
+
+/// How the recording is doing; shared with whoever shows it.
+#[derive(Debug, Default)]
+pub struct Health {
+    /// Nothing is written at present: the disk fails, is full, or is too slow.
+    pub paused: AtomicBool,
+    /// Parts that never reached the disk.
+    pub parts_lost: AtomicU64,
+}
+
+/// The broadcast's end of the recorder.
+pub struct Recorder {
+    queue: SyncSender<Command>,
+    /// Inits that did not fit into the queue.
+    inits_due: Vec<Event>,
+    /// The queue was full: nothing is sent before the next segment begins.
+    skipping: bool,
+    health: Arc<Health>,
+}
+
+enum Command {
+    Event(Event),
+    Finish(oneshot::Sender<()>),
+}
+
+impl Recorder {
+    /// Starts the thread.
+    pub fn start(layout: Layout, db: Db, broadcast_id: String, rendition: u8) -> io::Result<Recorder> {
+        let (queue, commands) = sync_channel(QUEUE);
+        let health = Arc::new(Health::default());
+        let writer = Writer {
+            layout,
+            db,
+            broadcast_id,
+            rendition,
+            health: health.clone(),
+            init: None,
+            reel: None,
+            reel_since: clock::instant(),
+            inits: Vec::new(),
+            reels: Vec::new(),
+            complete: Vec::new(),
+            synced_at: clock::instant(),
+            committed_at: clock::instant(),
+        };
+        std::thread::Builder::new().name("recorder".into()).spawn(move || writer.run(&commands))?;
+        Ok(Recorder { queue, inits_due: Vec::new(), skipping: false, health })
+    }
+
+    pub fn health(&self) -> Arc<Health> {
+        self.health.clone()
+    }
+
+    /// Hands over what the packager did. Never waits.
+    pub fn record(&mut self, event: Event) {
+        match event {
+            Event::Init { .. } => self.inits_due.push(event),
+            Event::Part { begins: true, .. } => {
+                self.skipping = false;
+                for init in std::mem::take(&mut self.inits_due) {
+                    self.send(init);
+                }
+                self.send(event);
+            }
+            Event::Part { .. } | Event::Segment(_) => self.send(event),
+        }
+    }
+
+    /// Writes and indexes all that was handed over; returns when it is on disk.
+    pub async fn finish(self) {
+        let (done, finished) = oneshot::channel();
+        let queue = self.queue;
+        // The queue may be full of parts for a slow disk: wait for it here, off the runtime's threads.
+        let _ = tokio::task::spawn_blocking(move || queue.send(Command::Finish(done))).await;
+        let _ = finished.await;
+    }
+
+    fn send(&mut self, event: Event) {
+        let is_part = matches!(event, Event::Part { .. });
+        if !self.skipping {
+            match self.queue.try_send(Command::Event(event)) {
+                Ok(()) => return,
+                Err(TrySendError::Full(Command::Event(event)) | TrySendError::Disconnected(Command::Event(event))) => {
+                    self.skipping = true;
+                    self.health.paused.store(true, Ordering::Relaxed);
+                    if matches!(event, Event::Init { .. }) {
+                        self.inits_due.push(event);
+                    }
+                }
+                Err(_) => {}
+            }
+        }
+        if is_part {
+            self.health.parts_lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The thread's own state.
+struct Writer {
+    layout: Layout,
+    db: Db,
+    broadcast_id: String,
+    rendition: u8,
+    health: Arc<Health>,
+    init: Option<Init>,
+    reel: Option<Reel>,
+    reel_since: Instant,
+    /// What the next commit writes, in this order.
+    inits: Vec<(u32, Init)>,
+    reels: Vec<String>,
+    complete: Vec<media::IndexedSegment>,
+    synced_at: Instant,
+    committed_at: Instant,
+}
+
+impl Writer {
+    fn run(mut self, commands: &Receiver<Command>) {
+        loop {
+            let wait = SYNC_EVERY.saturating_sub(self.synced_at.elapsed());
+            match commands.recv_timeout(wait) {
+                Ok(Command::Event(event)) => self.handle(event),
+                Ok(Command::Finish(done)) => {
+                    self.sync();
+                    self.commit();
+                    let _ = done.send(());
+                    return;
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.sync();
+                    self.commit();
+                    return;
+                }
+            }
+            if self.synced_at.elapsed() >= SYNC_EVERY {
+                self.sync();
+            }
+            if self.committed_at.elapsed() >= COMMIT_EVERY {
+                self.commit();
+            }
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Init { number, init } => {
+                self.inits.push((number, init.clone()));
+                self.init = Some(init);
+                self.close_reel();
+            }
+            Event::Part { begins, bytes, .. } => {
+                if let Err(error) = self.append(begins, &bytes) {
+                    self.fail(&error);
+                }
+                if self.reel.is_none() {
+                    self.health.parts_lost.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            Event::Segment(segment) => {
+                if let Some(location) = self.reel.as_mut().and_then(Reel::end_segment) {
+                    self.complete.push(media::IndexedSegment { segment, location });
+                }
+            }
+        }
+    }
+
+    fn append(&mut self, begins: bool, bytes: &[u8]) -> io::Result<()> {
+        if begins {
+            let full = |reel: &Reel| reel.length() >= REEL_LENGTH || self.reel_since.elapsed() >= REEL_AGE;
+            if self.reel.as_ref().is_some_and(full) {
+                self.close_reel();
+            }
+            if self.reel.is_none() {
+                let Some(init) = &self.init else { return Ok(()) };
+                let reel = Reel::create(&self.layout, &init.bytes)?;
+                self.reels.push(reel.id().to_owned());
+                self.reel = Some(reel);
+                self.reel_since = clock::instant();
+            }
+        }
+        // After a failure, parts pass by until a segment begins.
+        let Some(reel) = &mut self.reel else { return Ok(()) };
+        if begins {
+            reel.begin_segment();
+        }
+        reel.append(bytes)?;
+        self.health.paused.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn sync(&mut self) {
+        self.synced_at = clock::instant();
+        let result = match &mut self.reel {
+            Some(reel) => reel.sync(&self.layout),
+            None => Ok(()),
+        };
+        if let Err(error) = result {
+            // What a failed fsync left behind is unknown: none of it is indexed, and the file is not used again.
+            let abandoned = self.reel.as_ref().map(|reel| reel.id().to_owned());
+            self.complete.retain(|row| Some(&row.location.reel_id) != abandoned.as_ref());
+            self.fail(&error);
+        }
+    }
+
+    fn close_reel(&mut self) {
+        self.sync();
+        self.reel = None;
+    }
+
+    /// Indexes the complete segments; all of them are synced, or this syncs them.
+    fn commit(&mut self) {
+        self.committed_at = clock::instant();
+        if self.complete.is_empty() {
+            return;
+        }
+        self.sync();
+        let (inits, reels, complete) = (self.inits.clone(), self.reels.clone(), self.complete.clone());
+        let (broadcast_id, rendition, now) = (self.broadcast_id.clone(), self.rendition, clock::wall_ms());
+        let written = self.db.write_blocking(move |tx| -> Result<(), StoreError> {
+            for (number, init) in &inits {
+                media::insert_init(tx, &broadcast_id, rendition, *number, init)?;
+            }
+            for reel in &reels {
+                media::insert_reel(tx, reel, &broadcast_id, rendition, now)?;
+            }
+            for row in &complete {
+                media::insert_segment(tx, &broadcast_id, rendition, row)?;
+            }
+            Ok(())
+        });
+        match written {
+            Ok(()) => {
+                self.inits.clear();
+                self.reels.clear();
+                self.complete.clear();
+            }
+            // Kept for the next attempt: the bytes are safe, only their index waits.
+            Err(error) => {
+                self.health.paused.store(true, Ordering::Relaxed);
+                tracing::error!(%error, broadcast = self.broadcast_id, "recording cannot be indexed");
+            }
+        }
+    }
+
+    fn fail(&mut self, error: &io::Error) {
+        if !self.health.paused.swap(true, Ordering::Relaxed) {
+            tracing::error!(%error, broadcast = self.broadcast_id, "recording paused");
+        }
+        self.reel = None;
+    }
+}

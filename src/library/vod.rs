@@ -1,0 +1,201 @@
+//! Finished recordings: their playlists and bytes, their download, the room on disk. Rows and texts are in `catalogue`.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+
+use super::download::Download;
+use super::layout::Layout;
+use super::read::{FileRange, Piece};
+use super::recorder::Recorder;
+use crate::base::clock::ticks_to_seconds;
+use crate::media::playlist::{self, Variant};
+use crate::media::protocol::Init;
+use crate::media::window::Segment;
+use crate::store::broadcasts::Broadcast;
+use crate::store::media::{IndexedSegment, Location};
+use crate::store::{Db, StoreError, media};
+
+/// Recordings, and rows of broadcasts, that stay in memory.
+const CACHED: usize = 32;
+
+/// The only rendition so far.
+pub const RENDITION: u8 = 0;
+
+#[derive(Debug, thiserror::Error)]
+pub enum LibraryError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("a recording's file cannot be read: {0}")]
+    Io(#[from] io::Error),
+    #[error("a recording's bytes cannot be understood: {0}")]
+    Media(String),
+}
+
+/// Index of one finished recording.
+#[derive(Debug)]
+pub struct Recording {
+    pub inits: Vec<Init>,
+    pub segments: Vec<IndexedSegment>,
+    pub epoch_us: i64,
+    playlist: Bytes,
+}
+
+impl Recording {
+    fn new(inits: Vec<Init>, segments: Vec<IndexedSegment>, epoch_us: i64) -> Recording {
+        let described: Vec<Segment> = segments.iter().map(|row| row.segment.clone()).collect();
+        let playlist = playlist::recording(&described, epoch_us);
+        Recording { inits, segments, epoch_us, playlist }
+    }
+
+    pub fn playlist(&self) -> Bytes {
+        self.playlist.clone()
+    }
+
+    /// The multivariant playlist's line for `uri`, with measured bit rates (RFC 8216bis 4.4.6.2).
+    pub fn variant(&self, uri: &str) -> Option<Variant> {
+        let init = self.inits.last()?;
+        let bits = |row: &IndexedSegment| row.location.length as f64 * 8.0;
+        let seconds = |row: &IndexedSegment| ticks_to_seconds(row.segment.duration).max(0.001);
+        let peak = self.segments.iter().map(|row| bits(row) / seconds(row)).fold(0.0, f64::max);
+        let total: f64 = self.segments.iter().map(seconds).sum();
+        let average = self.segments.iter().map(bits).sum::<f64>() / total.max(0.001);
+        Some(playlist::variant(uri, init, peak.ceil() as u64, average.ceil() as u64))
+    }
+}
+
+/// Room on the data directory's disk, bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    pub total: u64,
+    pub free: u64,
+}
+
+/// A handle to all recordings.
+#[derive(Clone)]
+pub struct Library {
+    pub(super) db: Db,
+    pub(super) layout: Layout,
+    pub(super) cache: Arc<Cache>,
+}
+
+#[derive(Default)]
+pub(super) struct Cache {
+    pub broadcasts: Mutex<HashMap<String, Arc<Broadcast>>>,
+    pub recordings: Mutex<HashMap<String, Arc<Recording>>>,
+    pub download: Mutex<Option<(String, Arc<Download>)>>,
+}
+
+impl Library {
+    pub fn new(db: Db, layout: Layout) -> Library {
+        Library { db, layout, cache: Arc::default() }
+    }
+
+    /// The index of a finished recording; empty where nothing was recorded. Not for broadcasts on air: it is remembered.
+    pub async fn recording(&self, id: &str, epoch_us: i64) -> Result<Arc<Recording>, LibraryError> {
+        if let Some(known) = lock(&self.cache.recordings).get(id) {
+            return Ok(known.clone());
+        }
+        let wanted = id.to_owned();
+        let (inits, segments) = self
+            .db
+            .read(move |connection| -> Result<_, StoreError> {
+                Ok((media::inits(connection, &wanted, RENDITION)?, media::segments(connection, &wanted, RENDITION)?))
+            })
+            .await?;
+        let recording = Arc::new(Recording::new(inits, segments, epoch_us));
+        if !recording.segments.is_empty() {
+            remember(&self.cache.recordings, id, recording.clone());
+        }
+        Ok(recording)
+    }
+
+    /// An init of a broadcast, on air or finished.
+    pub async fn init(&self, id: &str, number: u32) -> Result<Option<Bytes>, LibraryError> {
+        let id = id.to_owned();
+        let inits = self
+            .db
+            .read(move |connection| -> Result<_, StoreError> { Ok(media::inits(connection, &id, RENDITION)?) })
+            .await?;
+        Ok(inits.into_iter().nth(number as usize).map(|init| init.bytes))
+    }
+
+    /// A complete segment of a broadcast, on air or finished.
+    pub async fn segment(&self, id: &str, msn: u64) -> Result<Option<Piece>, LibraryError> {
+        let id = id.to_owned();
+        let row = self
+            .db
+            .read(move |connection| -> Result<_, StoreError> { Ok(media::segment(connection, &id, RENDITION, msn)?) })
+            .await?;
+        row.map(|row| self.open(&row.location)).transpose()
+    }
+
+    /// The recording as one MP4: `moov` first, then the recorded bytes as they are.
+    pub async fn download(&self, id: &str, epoch_us: i64) -> Result<Option<Arc<Download>>, LibraryError> {
+        if let Some((known, download)) = &*lock(&self.cache.download)
+            && known == id
+        {
+            return Ok(Some(download.clone()));
+        }
+        let recording = self.recording(id, epoch_us).await?;
+        if recording.segments.is_empty() {
+            return Ok(None);
+        }
+        let library = self.clone();
+        let built = tokio::task::spawn_blocking(move || {
+            let pieces = library.pieces(&recording.segments)?;
+            Download::build(&recording, pieces)
+        });
+        let download = Arc::new(built.await.map_err(io::Error::other)??);
+        *lock(&self.cache.download) = Some((id.to_owned(), download.clone()));
+        Ok(Some(download))
+    }
+
+    /// The bytes of segments, one piece each; a reel is opened once for all its segments in a row.
+    fn pieces(&self, segments: &[IndexedSegment]) -> Result<Vec<FileRange>, LibraryError> {
+        let mut open: Option<(&str, Arc<File>)> = None;
+        let mut pieces = Vec::with_capacity(segments.len());
+        for IndexedSegment { location, .. } in segments {
+            let file = match &open {
+                Some((reel, file)) if *reel == location.reel_id => file.clone(),
+                _ => Arc::new(File::open(self.layout.reel(&location.reel_id))?),
+            };
+            open = Some((&location.reel_id, file.clone()));
+            pieces.push(FileRange { file, offset: location.offset, length: location.length });
+        }
+        Ok(pieces)
+    }
+
+    fn open(&self, location: &Location) -> Result<Piece, LibraryError> {
+        let file = Arc::new(File::open(self.layout.reel(&location.reel_id))?);
+        Ok(Piece::File(FileRange { file, offset: location.offset, length: location.length }))
+    }
+
+    /// Starts recording a broadcast that goes on air.
+    pub fn recorder(&self, id: &str) -> io::Result<Recorder> {
+        Recorder::start(self.layout.clone(), self.db.clone(), id.to_owned(), RENDITION)
+    }
+
+    /// Room on the disk.
+    pub fn space(&self) -> io::Result<Space> {
+        let stat = rustix::fs::statvfs(self.layout.root())?;
+        Ok(Space { total: stat.f_blocks * stat.f_frsize, free: stat.f_bavail * stat.f_frsize })
+    }
+}
+
+/// Puts a value into a cache that never grows beyond [`CACHED`].
+pub(super) fn remember<T>(cache: &Mutex<HashMap<String, T>>, id: &str, value: T) {
+    let mut cache = lock(cache);
+    if cache.len() >= CACHED {
+        cache.clear();
+    }
+    cache.insert(id.to_owned(), value);
+}
+
+/// A panic elsewhere leaves a cache that is still a cache.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,179 @@
+//! The two things siaran writes in ISO base media format (ISO/IEC 14496-12, CMAF ISO/IEC 23000-19): an initialisation
+//! section and a chunk. What goes into a chunk, and when, is decided in [`super::fragment`].
+
+use bytes::Bytes;
+use mp4_atom::{
+    Atom, Audio, Avc1, Avcc, Codec, Dinf, Dref, Encode, Ftyp, Hdlr, Mdhd, Mdia, Mfhd, Minf, Moof, Moov, Mp4a, Mvex,
+    Mvhd, Pasp, Smhd, Stbl, Stsd, Tfdt, Tfhd, Tkhd, Traf, Trak, Trex, Trun, TrunEntry, Url, Visual, Vmhd, esds,
+};
+
+use super::{MediaError, aac::AudioConfig, h264::VideoConfig};
+use crate::base::clock::TIMESCALE;
+
+pub const VIDEO_TRACK: u32 = 1;
+pub const AUDIO_TRACK: u32 = 2;
+
+/// Sample flags (ISO/IEC 14496-12, 8.8.3.1): depends on no other sample.
+const SYNC: u32 = 0x0200_0000;
+/// Depends on others, and is no sync sample.
+const NON_SYNC: u32 = 0x0101_0000;
+
+/// One sample of a chunk. Times are in its track's timescale.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    pub duration: u32,
+    /// Presentation time minus decode time.
+    pub composition: i32,
+    pub sync: bool,
+    pub data: Bytes,
+}
+
+/// The samples of one track in a chunk.
+#[derive(Debug, Clone)]
+pub struct Run {
+    pub track: u32,
+    /// Decode time of the first sample: `tfdt`.
+    pub decode_time: u64,
+    pub samples: Vec<Sample>,
+}
+
+/// `ftyp` + `moov` of one video track (timescale 90 kHz) and, if given, one audio track (timescale its sample rate).
+///
+/// # Errors
+/// [`MediaError`] if a configuration cannot be written, as with a parameter set of 64 kB.
+pub fn initialisation(video: &VideoConfig, audio: Option<&AudioConfig>) -> Result<Bytes, MediaError> {
+    let mut bytes = Vec::with_capacity(1024);
+    let brands = [b"iso6", b"cmfc", b"mp41", b"avc1"];
+    Ftyp { major_brand: b"iso6".into(), minor_version: 0, compatible_brands: brands.map(Into::into).to_vec() }
+        .encode(&mut bytes)?;
+    let mut trak = vec![video_track(video)?];
+    let mut trex = vec![extends(VIDEO_TRACK, NON_SYNC)];
+    if let Some(audio) = audio {
+        trak.push(audio_track(audio));
+        trex.push(extends(AUDIO_TRACK, SYNC));
+    }
+    Moov {
+        mvhd: Mvhd {
+            timescale: TIMESCALE,
+            rate: 1.into(),
+            volume: 1.into(),
+            next_track_id: AUDIO_TRACK + 1,
+            ..Mvhd::default()
+        },
+        mvex: Some(Mvex { mehd: None, trex }),
+        trak,
+        ..Moov::default()
+    }
+    .encode(&mut bytes)?;
+    Ok(bytes.into())
+}
+
+/// `moof` + `mdat`: one movie fragment with one run for each track, the samples' bytes in the same order.
+///
+/// # Errors
+/// [`MediaError::TooLarge`] beyond 2 GB.
+pub fn chunk(sequence: u32, runs: &[Run]) -> Result<Bytes, MediaError> {
+    let mut moof = Moof { mfhd: Mfhd { sequence_number: sequence }, traf: runs.iter().map(fragment_of).collect() };
+    let mut bytes = Vec::new();
+    moof.encode(&mut bytes)?;
+    // The offsets count from the first byte of the moof (default-base-is-moof); their own size does not change.
+    let mut offset = bytes.len() + 8;
+    for (traf, run) in moof.traf.iter_mut().zip(runs) {
+        if let Some(trun) = traf.trun.first_mut() {
+            trun.data_offset = Some(i32::try_from(offset).map_err(|_| MediaError::TooLarge)?);
+        }
+        offset += run.samples.iter().map(|s| s.data.len()).sum::<usize>();
+    }
+    let payload = offset - bytes.len() - 8;
+    bytes.clear();
+    bytes.reserve_exact(offset);
+    moof.encode(&mut bytes)?;
+    bytes.extend_from_slice(&u32::try_from(payload + 8).map_err(|_| MediaError::TooLarge)?.to_be_bytes());
+    bytes.extend_from_slice(b"mdat");
+    for sample in runs.iter().flat_map(|run| &run.samples) {
+        bytes.extend_from_slice(&sample.data);
+    }
+    Ok(bytes.into())
+}
+
+fn fragment_of(run: &Run) -> Traf {
+    let reordered = run.samples.iter().any(|s| s.composition != 0);
+    let entries = run.samples.iter().map(|s| TrunEntry {
+        duration: Some(s.duration),
+        size: Some(s.data.len() as u32),
+        flags: (run.track == VIDEO_TRACK).then_some(if s.sync { SYNC } else { NON_SYNC }),
+        cts: reordered.then_some(i64::from(s.composition)),
+    });
+    Traf {
+        tfhd: Tfhd { track_id: run.track, default_base_is_moof: true, ..Tfhd::default() },
+        tfdt: Some(Tfdt { base_media_decode_time: run.decode_time }),
+        trun: vec![Trun { data_offset: Some(0), samples: entries.collect::<Vec<_>>().into() }],
+        ..Traf::default()
+    }
+}
+
+fn extends(track_id: u32, default_sample_flags: u32) -> Trex {
+    Trex { track_id, default_sample_description_index: 1, default_sample_flags, ..Trex::default() }
+}
+
+fn video_track(video: &VideoConfig) -> Result<Trak, MediaError> {
+    let (width, height) = (video.width as u16, video.height as u16);
+    let (h_spacing, v_spacing) = (u32::from(video.pixel_aspect.0), u32::from(video.pixel_aspect.1));
+    let entry = Avc1 {
+        visual: Visual { data_reference_index: 1, width, height, ..Visual::default() },
+        avcc: Avcc::decode_body(&mut &video.avcc[..])?,
+        pasp: (h_spacing != v_spacing).then_some(Pasp { h_spacing, v_spacing }),
+        ..Avc1::default()
+    };
+    let shown_width = (u64::from(video.width) * u64::from(h_spacing) / u64::from(v_spacing).max(1)).min(0xffff) as u16;
+    let media = Minf { vmhd: Some(Vmhd::default()), ..information(Codec::Avc1(entry)) };
+    let mut track = track(VIDEO_TRACK, TIMESCALE, b"vide", media);
+    track.tkhd.width = shown_width.into();
+    track.tkhd.height = height.into();
+    Ok(track)
+}
+
+fn audio_track(audio: &AudioConfig) -> Trak {
+    let config = esds::DecoderConfig {
+        object_type_indication: 0x40,
+        stream_type: 5,
+        dec_specific: Some(esds::DecoderSpecific { raw: audio.asc.to_vec(), ..Default::default() }),
+        ..Default::default()
+    };
+    let entry = Mp4a {
+        audio: Audio {
+            data_reference_index: 1,
+            channel_count: u16::from(audio.channels),
+            sample_size: 16,
+            // 16.16 cannot hold 88.2 and 96 kHz; the AudioSpecificConfig is what decoders go by.
+            sample_rate: u16::try_from(audio.rate).unwrap_or(0).into(),
+        },
+        esds: mp4_atom::Esds { es_desc: esds::EsDescriptor { dec_config: config, ..Default::default() } },
+        btrt: None,
+        taic: None,
+    };
+    let media = Minf { smhd: Some(Smhd::default()), ..information(Codec::Mp4a(entry)) };
+    let mut track = track(AUDIO_TRACK, audio.rate, b"soun", media);
+    track.tkhd.volume = 1.into();
+    track
+}
+
+fn information(codec: Codec) -> Minf {
+    Minf {
+        dinf: Dinf { dref: Dref { entries: vec![Url::default().into()] } },
+        stbl: Stbl { stsd: Stsd { codecs: vec![codec] }, stco: Some(Default::default()), ..Stbl::default() },
+        ..Minf::default()
+    }
+}
+
+fn track(track_id: u32, timescale: u32, handler: &[u8; 4], minf: Minf) -> Trak {
+    Trak {
+        tkhd: Tkhd { track_id, enabled: true, in_movie: true, ..Tkhd::default() },
+        mdia: Mdia {
+            mdhd: Mdhd { timescale, language: String::from("und"), ..Mdhd::default() },
+            hdlr: Hdlr { handler: handler.into(), name: String::from("siaran") },
+            minf,
+        },
+        ..Trak::default()
+    }
+}

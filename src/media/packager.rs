@@ -1,0 +1,232 @@
+//! Parts become segments, segments become windows. The heart of the live side, and pure: what it decides depends on the
+//! parts alone, so that it can be tested by the million.
+
+use std::sync::Arc;
+
+use super::playlist::{MAX_SEGMENT, SEGMENTS_WITH_PARTS};
+use super::protocol::{Init, Part};
+use super::window::{RecentSegment, Segment, Window, WindowPart};
+
+/// Complete segments whose bytes stay in memory: what viewers near the live edge read, with room for slow ones.
+const SEGMENTS_IN_MEMORY: usize = 8;
+
+/// A step between two parts' times that is no break: rounding of a frame's duration. 90 kHz ticks (10 ms).
+const TOLERANCE: u64 = 900;
+
+/// What the recorder is told, in order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// The segments that follow are decoded by this init.
+    Init { number: u32, init: Init },
+    /// These bytes are the next of segment `msn`; `begins` a new one.
+    Part { msn: u64, begins: bool, bytes: bytes::Bytes },
+    /// The segment is complete.
+    Segment(Segment),
+}
+
+/// Makes one rendition's windows. See [`Packager::part`].
+#[derive(Debug)]
+pub struct Packager {
+    inits: Arc<Vec<Init>>,
+    /// The init whose number the next segment carries; none before the first.
+    current: Option<u32>,
+    settled: Arc<super::playlist::Settled>,
+    recent: Vec<Arc<RecentSegment>>,
+    open: Option<RecentSegment>,
+    first_msn: u64,
+    next_msn: u64,
+    /// Where the last part ended, ticks.
+    end: Option<u64>,
+    /// The next segment begins after a break.
+    broken: bool,
+    /// Parts are refused until a keyframe comes.
+    awaiting_keyframe: bool,
+    /// Ticks between the last two keyframes.
+    keyframe_interval: u64,
+    last_keyframe: Option<u64>,
+    part_target: u32,
+    duration: u64,
+    gaps: u64,
+    ended: bool,
+    independent: bool,
+    epoch_us: i64,
+    /// Complete segments listed at most; none keeps all.
+    keep: Option<usize>,
+}
+
+impl Packager {
+    /// `epoch_us` is the wall clock of tick 0. With `keep`, older segments leave the playlist (previews); without, the
+    /// playlist reaches back to the beginning (broadcasts).
+    pub fn new(epoch_us: i64, keep: Option<usize>) -> Packager {
+        Packager {
+            inits: Arc::default(),
+            current: None,
+            settled: Arc::default(),
+            recent: Vec::new(),
+            open: None,
+            first_msn: 0,
+            next_msn: 0,
+            end: None,
+            broken: false,
+            awaiting_keyframe: true,
+            keyframe_interval: 0,
+            last_keyframe: None,
+            part_target: 0,
+            duration: 0,
+            gaps: 0,
+            ended: false,
+            independent: true,
+            epoch_us,
+            keep,
+        }
+    }
+
+    /// The parts that follow are decoded by `init`. One that is equal to the current one changes nothing.
+    pub fn init(&mut self, init: Init) -> Vec<Event> {
+        if self.ended || self.current.is_some_and(|number| self.inits[number as usize] == init) {
+            return Vec::new();
+        }
+        let mut events = self.interrupt();
+        self.part_target = self.part_target.max(init.part_target);
+        // An encoding that comes back is the old init again: one number, one set of bytes.
+        let number = match self.inits.iter().position(|known| *known == init) {
+            Some(known) => known,
+            None => {
+                Arc::make_mut(&mut self.inits).push(init.clone());
+                self.inits.len() - 1
+            }
+        } as u32;
+        self.current = Some(number);
+        events.push(Event::Init { number, init });
+        events
+    }
+
+    /// The source broke off (worker restarted, publisher gone): what comes next begins with a keyframe after a discontinuity.
+    pub fn interrupt(&mut self) -> Vec<Event> {
+        let events = self.close();
+        self.broken = self.end.is_some();
+        self.awaiting_keyframe = true;
+        self.last_keyframe = None;
+        events
+    }
+
+    /// Takes the next part. Parts before the first keyframe, and any that go back in time, are left out.
+    pub fn part(&mut self, part: Part) -> Vec<Event> {
+        let Some(init) = self.current else { return Vec::new() };
+        if self.ended || part.duration == 0 {
+            return Vec::new();
+        }
+        let mut events = Vec::new();
+        if part.discontinuity || self.end.is_some_and(|end| end.abs_diff(part.start) > TOLERANCE) {
+            // Only the first part after a break is marked; a break already known is not made twice.
+            if !self.awaiting_keyframe {
+                events = self.interrupt();
+            }
+        }
+        let goes_back = self.end.is_some_and(|end| part.start + TOLERANCE < end);
+        if goes_back || (self.awaiting_keyframe && !part.independent) {
+            return events;
+        }
+        self.awaiting_keyframe = false;
+        if part.independent {
+            self.keyframe_interval = self.last_keyframe.map_or(0, |last| part.start.saturating_sub(last));
+            self.last_keyframe = Some(part.start);
+        }
+        if self.must_close(&part) {
+            events.extend(self.close());
+        }
+        events.push(self.append(init, part));
+        events
+    }
+
+    /// Nothing follows: the open segment is completed as it is.
+    pub fn finish(&mut self) -> Vec<Event> {
+        let events = self.close();
+        self.ended = true;
+        events
+    }
+
+    /// The playlist as it stands.
+    pub fn window(&self) -> Arc<Window> {
+        Arc::new(Window {
+            inits: self.inits.clone(),
+            first_msn: self.first_msn,
+            recent: self.recent.clone(),
+            open: self.open.clone().map(Arc::new),
+            next_msn: self.next_msn,
+            ended: self.ended,
+            part_target: self.part_target,
+            duration: self.duration,
+            gaps: self.gaps,
+            grows: self.keep.is_none(),
+            independent: self.independent,
+            settled: self.settled.clone(),
+            epoch_us: self.epoch_us,
+            rendered: Default::default(),
+        })
+    }
+
+    /// A segment ends before a keyframe when another group of pictures would make it too long, and before any part
+    /// that would.
+    fn must_close(&self, part: &Part) -> bool {
+        let Some(open) = &self.open else { return false };
+        let next =
+            if part.independent { self.keyframe_interval.max(part.duration.into()) } else { part.duration.into() };
+        open.segment.duration + next > MAX_SEGMENT
+    }
+
+    fn append(&mut self, init: u32, part: Part) -> Event {
+        let begins = self.open.is_none();
+        let msn = self.next_msn;
+        let broken = std::mem::take(&mut self.broken);
+        let open = self.open.get_or_insert_with(|| RecentSegment {
+            segment: Segment {
+                msn,
+                start: part.start,
+                duration: 0,
+                init,
+                discontinuity: broken,
+                independent: part.independent,
+            },
+            parts: Vec::with_capacity(12),
+        });
+        self.gaps += u64::from(broken);
+        self.independent &= !begins || part.independent;
+        self.end = Some(part.start + u64::from(part.duration));
+        self.duration += u64::from(part.duration);
+        open.segment.duration += u64::from(part.duration);
+        open.parts.push(WindowPart {
+            duration: part.duration,
+            independent: part.independent,
+            bytes: part.bytes.clone(),
+        });
+        Event::Part { msn, begins, bytes: part.bytes }
+    }
+
+    fn close(&mut self) -> Vec<Event> {
+        let Some(open) = self.open.take() else { return Vec::new() };
+        let event = Event::Segment(open.segment.clone());
+        self.next_msn += 1;
+        self.recent.push(Arc::new(open));
+        self.settle();
+        vec![event]
+    }
+
+    /// Segments that are no longer listed by parts get their final lines; memory and a sliding playlist are bounded.
+    fn settle(&mut self) {
+        let settled_end = self.first_msn + self.settled.len() as u64;
+        let listed = (self.next_msn - settled_end) as usize;
+        if listed > SEGMENTS_WITH_PARTS {
+            let settle = self.recent.len() - listed;
+            let segment = self.recent[settle].segment.clone();
+            Arc::make_mut(&mut self.settled).push(&segment, self.epoch_us);
+        }
+        if self.recent.len() > SEGMENTS_IN_MEMORY {
+            self.recent.remove(0);
+        }
+        if self.keep.is_some_and(|keep| self.next_msn - self.first_msn > keep as u64) {
+            Arc::make_mut(&mut self.settled).pop_front();
+            self.first_msn += 1;
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The index of recorded media: inits, reels, segments. Bytes are in the reels, this says where.
+
+use rusqlite::{Connection, OptionalExtension, Result, Row, params};
+
+use crate::media::protocol::Init;
+use crate::media::window::Segment;
+
+/// Where a segment's bytes are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Location {
+    pub reel_id: String,
+    /// Bytes from the reel's beginning.
+    pub offset: u64,
+    pub length: u64,
+    pub crc32c: u32,
+}
+
+/// One row of the index.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IndexedSegment {
+    pub segment: Segment,
+    pub location: Location,
+}
+
+pub fn insert_init(connection: &Connection, broadcast_id: &str, rendition: u8, number: u32, init: &Init) -> Result<()> {
+    connection.execute(
+        "INSERT OR IGNORE INTO inits (broadcast_id, rendition, number, bytes, codecs, width, height, frame_rate_milli, has_audio)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        params![
+            broadcast_id,
+            rendition,
+            number,
+            &init.bytes[..],
+            init.codecs,
+            init.width,
+            init.height,
+            init.frame_rate_milli,
+            init.has_audio
+        ],
+    )?;
+    Ok(())
+}
+
+pub fn inits(connection: &Connection, broadcast_id: &str, rendition: u8) -> Result<Vec<Init>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT bytes, codecs, width, height, frame_rate_milli, has_audio FROM inits
+         WHERE broadcast_id = ?1 AND rendition = ?2 ORDER BY number",
+    )?;
+    let rows = statement.query_map(params![broadcast_id, rendition], |row| {
+        Ok(Init {
+            rendition,
+            bytes: row.get::<_, Vec<u8>>(0)?.into(),
+            codecs: row.get(1)?,
+            width: row.get(2)?,
+            height: row.get(3)?,
+            frame_rate_milli: row.get(4)?,
+            has_audio: row.get(5)?,
+            part_target: 0,
+        })
+    })?;
+    rows.collect()
+}
+
+pub fn insert_reel(
+    connection: &Connection,
+    id: &str,
+    broadcast_id: &str,
+    rendition: u8,
+    created_at: i64,
+) -> Result<()> {
+    connection.execute(
+        "INSERT OR IGNORE INTO reels (id, broadcast_id, rendition, created_at) VALUES (?1, ?2, ?3, ?4)",
+        params![id, broadcast_id, rendition, created_at],
+    )?;
+    Ok(())
+}
+
+pub fn insert_segment(connection: &Connection, broadcast_id: &str, rendition: u8, row: &IndexedSegment) -> Result<()> {
+    let IndexedSegment { segment, location } = row;
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO segments (broadcast_id, rendition, msn, reel_id, offset, length, start, duration, init, discontinuity,
+             independent, crc32c)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+    )?;
+    statement.execute(params![
+        broadcast_id,
+        rendition,
+        segment.msn,
+        location.reel_id,
+        location.offset,
+        location.length,
+        segment.start,
+        segment.duration,
+        segment.init,
+        segment.discontinuity,
+        segment.independent,
+        location.crc32c,
+    ])?;
+    Ok(())
+}
+
+const SEGMENT_COLUMNS: &str = "msn, reel_id, offset, length, start, duration, init, discontinuity, independent, crc32c";
+
+fn from_row(row: &Row<'_>) -> Result<IndexedSegment> {
+    Ok(IndexedSegment {
+        segment: Segment {
+            msn: row.get(0)?,
+            start: row.get(4)?,
+            duration: row.get(5)?,
+            init: row.get(6)?,
+            discontinuity: row.get(7)?,
+            independent: row.get(8)?,
+        },
+        location: Location { reel_id: row.get(1)?, offset: row.get(2)?, length: row.get(3)?, crc32c: row.get(9)? },
+    })
+}
+
+/// All segments of a rendition, in order.
+pub fn segments(connection: &Connection, broadcast_id: &str, rendition: u8) -> Result<Vec<IndexedSegment>> {
+    let sql = format!("SELECT {SEGMENT_COLUMNS} FROM segments WHERE broadcast_id = ?1 AND rendition = ?2 ORDER BY msn");
+    connection.prepare_cached(&sql)?.query_map(params![broadcast_id, rendition], from_row)?.collect()
+}
+
+pub fn segment(connection: &Connection, broadcast_id: &str, rendition: u8, msn: u64) -> Result<Option<IndexedSegment>> {
+    let sql = format!("SELECT {SEGMENT_COLUMNS} FROM segments WHERE broadcast_id = ?1 AND rendition = ?2 AND msn = ?3");
+    connection.prepare_cached(&sql)?.query_row(params![broadcast_id, rendition, msn], from_row).optional()
+}
+
+/// A break in a rendition's media.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    /// Ticks of media before it.
+    pub position: u64,
+    /// Ticks that are missing there.
+    pub missing: u64,
+}
+
+/// The breaks of a rendition, in order.
+pub fn gaps(connection: &Connection, broadcast_id: &str, rendition: u8) -> Result<Vec<Gap>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT here.start - before.start - before.duration,
+                (SELECT sum(duration) FROM segments s
+                 WHERE s.broadcast_id = ?1 AND s.rendition = ?2 AND s.msn < here.msn)
+         FROM segments here JOIN segments before
+             ON before.broadcast_id = ?1 AND before.rendition = ?2 AND before.msn = here.msn - 1
+         WHERE here.broadcast_id = ?1 AND here.rendition = ?2 AND here.discontinuity = 1 ORDER BY here.msn",
+    )?;
+    let gap = |row: &Row<'_>| Ok(Gap { missing: row.get::<_, i64>(0)?.max(0) as u64, position: row.get(1)? });
+    statement.query_map(params![broadcast_id, rendition], gap)?.collect()
+}
+
+/// First step of deletion, in the transaction that deletes the broadcast: its reels are marked.
+pub fn mark_garbage(connection: &Connection, broadcast_id: &str) -> Result<()> {
+    connection.execute("DELETE FROM segments WHERE broadcast_id = ?1", [broadcast_id])?;
+    connection.execute("UPDATE reels SET garbage = 1 WHERE broadcast_id = ?1", [broadcast_id])?;
+    Ok(())
+}
+
+/// Reels whose files must go.
+pub fn garbage(connection: &Connection) -> Result<Vec<String>> {
+    connection.prepare("SELECT id FROM reels WHERE garbage = 1")?.query_map([], |row| row.get(0))?.collect()
+}
+
+/// Last step of deletion: the files are gone, so the rows may go.
+pub fn drop_garbage(connection: &Connection, reels: &[String]) -> Result<()> {
+    for reel in reels {
+        connection.execute("DELETE FROM reels WHERE id = ?1 AND garbage = 1", [reel])?;
+    }
+    Ok(())
+}

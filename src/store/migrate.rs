@@ -1,0 +1,112 @@
+//! The schema's versions: numbered scripts, applied in order, each once. The number stands in the file's `user_version`.
+
+use std::io::Read;
+use std::path::Path;
+
+use rusqlite::Connection;
+use rusqlite_migration::{M, Migrations};
+
+use super::StoreError;
+
+/// Append only: a script that has been released is never edited.
+const SCRIPTS: &[M<'static>] = &[M::up(include_str!("../../migrations/0001_first.sql"))];
+const MIGRATIONS: Migrations<'static> = Migrations::from_slice(SCRIPTS);
+
+/// Where `user_version` lies in an SQLite file, big-endian (SQLite's file format, 1.3).
+const USER_VERSION_AT: usize = 60;
+
+/// Refuses a file of a later version by its header alone, so that not even a lock file appears beside it.
+pub(super) fn refuse_newer_header(path: &Path) -> Result<(), StoreError> {
+    let mut header = [0; USER_VERSION_AT + 4];
+    let mut file = std::fs::File::open(path).map_err(|error| StoreError::from_io(&error))?;
+    if file.read_exact(&mut header).is_err() || !header.starts_with(b"SQLite format 3\0") {
+        return Ok(()); // empty or not a database: SQLite will say which
+    }
+    let [.., a, b, c, d] = header;
+    check(i64::from(i32::from_be_bytes([a, b, c, d])))
+}
+
+/// The same by SQL, which also sees a version that is still in the log.
+pub(super) fn refuse_newer(connection: &Connection) -> Result<(), StoreError> {
+    check(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
+}
+
+fn check(version: i64) -> Result<(), StoreError> {
+    if version > SCRIPTS.len() as i64 { Err(StoreError::TooNew) } else { Ok(()) }
+}
+
+pub(super) fn to_latest(connection: &mut Connection) -> Result<(), StoreError> {
+    let Err(error) = MIGRATIONS.to_latest(connection) else { return Ok(()) };
+    // Another process may have been faster with the same scripts.
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version == SCRIPTS.len() as i64 { Ok(()) } else { Err(sort(error)) }
+}
+
+fn sort(error: rusqlite_migration::Error) -> StoreError {
+    match error {
+        rusqlite_migration::Error::RusqliteError { err, .. } => err.into(),
+        other => StoreError::Sqlite(rusqlite::Error::ToSqlConversionFailure(Box::new(other))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Db;
+
+    fn schema(connection: &Connection) -> Vec<(String, String)> {
+        let mut statement =
+            connection.prepare("SELECT name, coalesce(sql, '') FROM sqlite_schema ORDER BY type, name").unwrap();
+        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn the_scripts_are_valid() {
+        MIGRATIONS.validate().unwrap();
+    }
+
+    #[test]
+    fn every_earlier_version_upgrades_to_the_same_schema() {
+        let mut fresh = Connection::open_in_memory().unwrap();
+        to_latest(&mut fresh).unwrap();
+        for version in 0..=SCRIPTS.len() {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("x.db");
+            let mut old = Connection::open(&path).unwrap();
+            MIGRATIONS.to_version(&mut old, version).unwrap();
+            if version >= 1 {
+                old.execute("INSERT INTO settings VALUES ('kept', 'yes')", []).unwrap();
+            }
+            drop(old);
+            drop(Db::open(&path).unwrap());
+            let upgraded = Connection::open(&path).unwrap();
+            assert_eq!(schema(&upgraded), schema(&fresh), "from version {version}");
+            let kept: i64 = upgraded.query_row("SELECT count(*) FROM settings", [], |row| row.get(0)).unwrap();
+            assert_eq!(kept, i64::from(version >= 1));
+        }
+    }
+
+    #[test]
+    fn a_newer_file_is_refused_and_left_as_it_was() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.db");
+        drop(Db::open(&path).unwrap());
+        Connection::open(&path).unwrap().pragma_update(None, "user_version", SCRIPTS.len() as i64 + 1).unwrap();
+        let before = std::fs::read(&path).unwrap();
+        assert!(matches!(Db::open(&path), Err(StoreError::TooNew)));
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "nothing appeared beside it");
+    }
+
+    #[test]
+    fn a_newer_version_still_in_the_log_is_refused_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.db");
+        drop(Db::open(&path).unwrap());
+        let newer = Connection::open(&path).unwrap();
+        newer.pragma_update(None, "user_version", SCRIPTS.len() as i64 + 1).unwrap();
+        let before = std::fs::read(&path).unwrap();
+        assert!(matches!(Db::open(&path), Err(StoreError::TooNew)));
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
+}

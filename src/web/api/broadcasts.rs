@@ -1,0 +1,443 @@
+//! `/api/v1/broadcasts` and `/api/v1/sources`: going live, ending, the library.
+
+use std::sync::Arc;
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::web::{self, Data, Path, Query, ServiceConfig, resource};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Page, ProblemBody};
+use crate::accounts::{Audience, Invalid};
+use crate::base::clock::{self, ticks_to_seconds};
+use crate::base::ids;
+use crate::base::terms::{BroadcastState, SourceKind};
+use crate::broadcast::source::Source;
+use crate::broadcast::studio::{NewBroadcast, StudioError};
+use crate::broadcast::{Studio, texts};
+use crate::library::Library;
+use crate::people::{Person, Session};
+use crate::store::broadcasts::{Broadcast, Edit, Filter};
+use crate::web::access;
+use crate::web::error::{Code, Problem};
+use crate::web::guard::{Admin, Broadcaster, Visitor};
+use crate::web::input::{Json, Paging};
+
+pub fn configure(config: &mut ServiceConfig) {
+    config
+        .service(resource("/api/v1/sources").route(web::get().to(sources)))
+        .service(resource("/api/v1/broadcasts").route(web::get().to(list)).route(web::post().to(create)))
+        .service(
+            resource("/api/v1/broadcasts/{id}")
+                .route(web::get().to(get))
+                .route(web::patch().to(update))
+                .route(web::delete().to(delete)),
+        )
+        .service(resource("/api/v1/broadcasts/{id}/end").route(web::post().to(end)))
+        .service(resource("/api/v1/broadcasts/{id}/restore").route(web::post().to(restore)));
+}
+
+/// A broadcast as the API shows it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BroadcastBody {
+    pub id: String,
+    pub state: BroadcastState,
+    /// Why, when it failed: `no_picture`, `ended_early`, `interrupted`.
+    pub failure: Option<String>,
+    pub title: String,
+    pub description: String,
+    pub tags: Vec<String>,
+    pub audience: Audience,
+    /// Six digits, for staff alone.
+    pub pin: Option<String>,
+    pub source: String,
+    pub source_kind: SourceKind,
+    pub watch_url: String,
+    pub playlist_url: String,
+    /// Null while it is on air.
+    pub download_url: Option<String>,
+    pub thumbnail_url: Option<String>,
+    /// RFC 3339, UTC, as all times.
+    pub created_at: String,
+    pub started_at: Option<String>,
+    pub ended_at: Option<String>,
+    pub trashed_at: Option<String>,
+    pub hidden: bool,
+    /// Watching now.
+    pub viewers: usize,
+    /// Seconds of media.
+    pub duration_s: f64,
+    /// Bytes of media; final once it has ended.
+    pub size: u64,
+    pub renditions: Vec<RenditionBody>,
+    pub gaps: Vec<GapBody>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RenditionBody {
+    /// RFC 6381.
+    pub codecs: String,
+    pub width: u32,
+    pub height: u32,
+    pub frame_rate: f64,
+}
+
+/// A break in the media.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct GapBody {
+    /// Position in the recording, seconds.
+    pub at_s: f64,
+    /// How much is missing there, seconds.
+    pub lasted_s: f64,
+}
+
+/// Fills in what only the running broadcast or the index knows.
+pub async fn describe(
+    studio: &Studio,
+    library: &Library,
+    broadcast: &Broadcast,
+    for_staff: bool,
+) -> Result<BroadcastBody, Problem> {
+    let live = studio.live(&broadcast.id);
+    let id = &broadcast.id;
+    let window = live.as_ref().map(|live| live.window.borrow().clone());
+    let state = live.as_ref().map_or(broadcast.state, |live| live.state.borrow().public());
+    let init = match &window {
+        Some(window) => window.inits.last().cloned(),
+        None => library.recording(id, broadcast.epoch_us).await?.inits.last().cloned(),
+    };
+    let duration = window.as_ref().map_or(broadcast.duration, |window| window.duration);
+    let gaps = library.gaps(id).await?;
+    Ok(BroadcastBody {
+        id: id.clone(),
+        state,
+        failure: broadcast.failure.clone(),
+        title: broadcast.title.clone(),
+        description: broadcast.description.clone(),
+        tags: broadcast.tags.clone(),
+        audience: broadcast.audience,
+        pin: broadcast.pin.clone().filter(|_| for_staff),
+        source: broadcast.source.clone(),
+        source_kind: broadcast.source_kind,
+        watch_url: format!("/watch/{id}"),
+        playlist_url: format!("/media/{id}/main.m3u8"),
+        download_url: (state == BroadcastState::Ended).then(|| format!("/media/{id}/download.mp4")),
+        thumbnail_url: broadcast.has_thumbnail.then(|| format!("/media/{id}/thumbnail.jpg")),
+        created_at: clock::rfc3339(broadcast.created_at),
+        started_at: broadcast.started_at.map(clock::rfc3339),
+        ended_at: broadcast.ended_at.map(clock::rfc3339),
+        trashed_at: broadcast.trashed_at.map(clock::rfc3339),
+        hidden: broadcast.hidden,
+        viewers: live.map_or(0, |live| live.viewers.count()),
+        duration_s: ticks_to_seconds(duration),
+        size: broadcast.size,
+        renditions: init
+            .map(|init| RenditionBody {
+                codecs: init.codecs,
+                width: init.width,
+                height: init.height,
+                frame_rate: f64::from(init.frame_rate_milli) / 1000.0,
+            })
+            .into_iter()
+            .collect(),
+        gaps: gaps
+            .into_iter()
+            .map(|gap| GapBody { at_s: ticks_to_seconds(gap.position), lasted_s: ticks_to_seconds(gap.missing) })
+            .collect(),
+    })
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SourceList {
+    items: Vec<Source>,
+    next: Option<String>,
+}
+
+/// What can go on air now.
+#[utoipa::path(get, path = "/api/v1/sources", tag = "broadcasts", responses((status = 200, body = SourceList)))]
+pub async fn sources(_: Broadcaster, studio: Data<Studio>) -> web::Json<SourceList> {
+    web::Json(SourceList { items: studio.sources(), next: None })
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewBroadcastBody {
+    /// 1 to 200 characters.
+    title: String,
+    /// A source's id.
+    source: String,
+    /// A microphone's id; without it, the camera's own or the first there is.
+    microphone: Option<String>,
+    /// Default: public.
+    audience: Option<Audience>,
+    /// At most 5000 characters.
+    description: Option<String>,
+}
+
+/// Goes live. The same account asking again for the same source is given the broadcast that is on air.
+#[utoipa::path(
+    post, path = "/api/v1/broadcasts", tag = "broadcasts", request_body = NewBroadcastBody,
+    responses(
+        (status = 201, body = BroadcastBody),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "no_source", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "source_on_air", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub async fn create(
+    Broadcaster(session): Broadcaster,
+    studio: Data<Studio>,
+    library: Data<Library>,
+    body: Json<NewBroadcastBody>,
+) -> Result<HttpResponse, Problem> {
+    let body = body.0;
+    let new = NewBroadcast {
+        title: texts::title(&body.title)?,
+        description: texts::description(&body.description.unwrap_or_default())?,
+        audience: body.audience.unwrap_or_default(),
+        source_id: body.source,
+        microphone: body.microphone,
+        account_id: Some(session.person.id),
+        stream_key_id: None,
+    };
+    let live = studio.go_live(new).await?;
+    let broadcast = found(&library, &live.id).await?;
+    let body = describe(&studio, &library, &broadcast, true).await?;
+    Ok(HttpResponse::Created().insert_header(("Location", format!("/api/v1/broadcasts/{}", body.id))).json(body))
+}
+
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Listing {
+    /// Only broadcasts in this state.
+    state: Option<String>,
+    /// Words to search for.
+    q: Option<String>,
+    /// Only with this topic.
+    tag: Option<String>,
+    /// `true`: what is in the trash; for admins.
+    trashed: Option<bool>,
+}
+
+/// Lists what the caller may find, newest first.
+#[utoipa::path(
+    get, path = "/api/v1/broadcasts", tag = "broadcasts", params(Listing, Paging),
+    responses((status = 200, body = Page<BroadcastBody>))
+)]
+pub async fn list(
+    visitor: Visitor,
+    studio: Data<Studio>,
+    library: Data<Library>,
+    listing: Query<Listing>,
+    paging: Query<Paging>,
+) -> Result<web::Json<Page<BroadcastBody>>, Problem> {
+    let (after, limit) = paging.into_inner().check()?;
+    let Listing { state, q, tag, trashed } = listing.into_inner();
+    let states = match state.as_deref() {
+        None => Vec::new(),
+        Some(text) => vec![BroadcastState::parse(text).ok_or_else(|| {
+            let sentence = "`state` is scheduled, starting, live, ended or failed.";
+            Problem::new(Code::BadField("bad_parameter"), sentence).field("state")
+        })?],
+    };
+    let role = visitor.role();
+    let trashed = trashed.unwrap_or(false);
+    if trashed && !role.is_some_and(|role| role.is_admin()) {
+        return Err(Problem::new(Code::Forbidden, "Only an admin looks into the trash."));
+    }
+    let filter = Filter {
+        states,
+        audiences: access::listed(&visitor),
+        hidden_too: role.is_some_and(|role| role.can_broadcast()),
+        trashed,
+        search: q.unwrap_or_default(),
+        tag,
+        after,
+        limit: limit + 1,
+    };
+    let mut rows = library.list(filter).await?;
+    let more = rows.len() > limit as usize;
+    rows.truncate(limit as usize);
+    let next = if more { rows.last().map(|row| row.id.clone()) } else { None };
+    let mut items = Vec::with_capacity(rows.len());
+    for row in &rows {
+        items.push(describe(&studio, &library, row, role.is_some_and(|role| role.can_broadcast())).await?);
+    }
+    Ok(web::Json(Page { items, next }))
+}
+
+/// One broadcast.
+#[utoipa::path(
+    get, path = "/api/v1/broadcasts/{id}", tag = "broadcasts", params(("id" = String, Path)),
+    responses((status = 200, body = BroadcastBody), (status = 404, body = ProblemBody, content_type = "application/problem+json"))
+)]
+pub async fn get(
+    visitor: Visitor,
+    studio: Data<Studio>,
+    library: Data<Library>,
+    id: Path<String>,
+) -> Result<web::Json<BroadcastBody>, Problem> {
+    let broadcast = access::visible(&library, &visitor, &id).await?;
+    if !access::listed(&visitor).contains(&broadcast.audience) {
+        return Err(Problem::not_found());
+    }
+    let staff = visitor.role().is_some_and(|role| role.can_broadcast());
+    Ok(web::Json(describe(&studio, &library, &broadcast, staff).await?))
+}
+
+/// Ends a broadcast; it can be played to its end when this answers. Ending one that has ended changes nothing.
+#[utoipa::path(
+    post, path = "/api/v1/broadcasts/{id}/end", tag = "broadcasts", params(("id" = String, Path)),
+    responses((status = 200, body = BroadcastBody), (status = 404, body = ProblemBody, content_type = "application/problem+json"))
+)]
+pub async fn end(
+    Broadcaster(session): Broadcaster,
+    studio: Data<Studio>,
+    library: Data<Library>,
+    id: Path<String>,
+) -> Result<web::Json<BroadcastBody>, Problem> {
+    let visitor = Visitor(Some(session));
+    access::visible(&library, &visitor, &id).await?;
+    if let Some(live) = studio.live(&id) {
+        live.end().await;
+    }
+    let broadcast = found(&library, &id).await?;
+    Ok(web::Json(describe(&studio, &library, &broadcast, true).await?))
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BroadcastChanges {
+    title: Option<String>,
+    description: Option<String>,
+    /// Topics, at most 10.
+    tags: Option<Vec<String>>,
+    audience: Option<Audience>,
+    /// Six digits.
+    pin: Option<String>,
+    /// Not in the library, and only staff may watch.
+    hidden: Option<bool>,
+}
+
+impl BroadcastChanges {
+    fn check(self) -> Result<Edit, Invalid> {
+        let pin = match (&self.pin, self.audience) {
+            (Some(pin), _) if pin.len() == 6 && pin.bytes().all(|b| b.is_ascii_digit()) => Some(Some(pin.clone())),
+            (Some(_), _) => return Err(Invalid::Pin),
+            // One that is to have a PIN gets one; one that has none any more forgets it.
+            (None, Some(audience)) => Some((audience == Audience::Pin).then(ids::pin)),
+            (None, None) => None,
+        };
+        Ok(Edit {
+            title: self.title.as_deref().map(texts::title).transpose()?,
+            description: self.description.as_deref().map(texts::description).transpose()?,
+            tags: self.tags.map(|tags| texts::tag_list(tags.iter().map(String::as_str))).transpose()?,
+            audience: self.audience,
+            pin,
+            hidden: self.hidden,
+        })
+    }
+}
+
+/// Changes texts, audience or visibility; what is left out stays.
+#[utoipa::path(
+    patch, path = "/api/v1/broadcasts/{id}", tag = "broadcasts", params(("id" = String, Path)),
+    request_body = BroadcastChanges,
+    responses(
+        (status = 200, body = BroadcastBody),
+        (status = 400, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub async fn update(
+    Broadcaster(session): Broadcaster,
+    studio: Data<Studio>,
+    library: Data<Library>,
+    id: Path<String>,
+    body: Json<BroadcastChanges>,
+) -> Result<web::Json<BroadcastBody>, Problem> {
+    let broadcast = manageable(&library, &session, &id).await?;
+    let edit = body.0.check()?;
+    library.edit(&session.person.username, &broadcast.id, edit).await?;
+    let broadcast = found(&library, &id).await?;
+    Ok(web::Json(describe(&studio, &library, &broadcast, true).await?))
+}
+
+/// Moves a broadcast to the trash; one that is there already is deleted for good by an admin. One on air is ended first.
+#[utoipa::path(
+    delete, path = "/api/v1/broadcasts/{id}", tag = "broadcasts", params(("id" = String, Path)),
+    responses((status = 204), (status = 404, body = ProblemBody, content_type = "application/problem+json"))
+)]
+pub async fn delete(
+    Broadcaster(session): Broadcaster,
+    studio: Data<Studio>,
+    library: Data<Library>,
+    id: Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let broadcast = manageable(&library, &session, &id).await?;
+    if let Some(live) = studio.live(&broadcast.id) {
+        live.end().await;
+    }
+    let by = &session.person.username;
+    if broadcast.trashed_at.is_some() {
+        library.delete(by, &broadcast.id).await?;
+    } else {
+        library.trash(by, &broadcast.id).await?;
+    }
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Takes a broadcast out of the trash.
+#[utoipa::path(
+    post, path = "/api/v1/broadcasts/{id}/restore", tag = "broadcasts", params(("id" = String, Path)),
+    responses((status = 200, body = BroadcastBody), (status = 404, body = ProblemBody, content_type = "application/problem+json"))
+)]
+pub async fn restore(
+    Admin(session): Admin,
+    studio: Data<Studio>,
+    library: Data<Library>,
+    id: Path<String>,
+) -> Result<web::Json<BroadcastBody>, Problem> {
+    if !ids::is_id(&id) || !library.restore(&session.person.username, &id).await? {
+        return Err(Problem::not_found());
+    }
+    let broadcast = found(&library, &id).await?;
+    Ok(web::Json(describe(&studio, &library, &broadcast, true).await?))
+}
+
+/// A broadcast that this person may change: an admin any, a broadcaster their own.
+pub async fn manageable(library: &Library, session: &Session, id: &str) -> Result<Arc<Broadcast>, Problem> {
+    let visitor = Visitor(Some(session.clone()));
+    let broadcast = access::visible(library, &visitor, id).await?;
+    if may_manage(&session.person, &broadcast) {
+        Ok(broadcast)
+    } else {
+        Err(Problem::new(Code::Forbidden, "Only an admin changes another's broadcast."))
+    }
+}
+
+fn may_manage(person: &Person, broadcast: &Broadcast) -> bool {
+    person.role.is_admin() || (person.role.can_broadcast() && broadcast.account_id.as_ref() == Some(&person.id))
+}
+
+async fn found(library: &Library, id: &str) -> Result<Arc<Broadcast>, Problem> {
+    library.broadcast(id).await?.ok_or_else(Problem::not_found)
+}
+
+impl From<StudioError> for Problem {
+    fn from(error: StudioError) -> Problem {
+        let other = |status, code, sentence| Problem::new(Code::Other(status, code), sentence);
+        match error {
+            StudioError::NoSource => {
+                other(StatusCode::NOT_FOUND, "no_source", "This source is not there. Is it connected?").field("source")
+            }
+            StudioError::SourceOnAir { .. } => {
+                other(StatusCode::CONFLICT, "source_on_air", "This source is on air already.").field("source")
+            }
+            StudioError::Store(error) => error.into(),
+            StudioError::Recorder(error) => Problem::internal(error),
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Answers made of bytes from memory and from files: ranges, validators, and a body that never blocks a runtime's thread.
+
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use actix_web::body::{BodySize, MessageBody};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, ByteRangeSpec, Header, HeaderValue, Range};
+use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
+use tokio::task::JoinHandle;
+
+use crate::library::read::{self, Piece, READ};
+
+/// What is being served.
+pub struct Content {
+    pub pieces: Vec<Piece>,
+    pub media_type: &'static str,
+    /// `Cache-Control`.
+    pub cache: String,
+    /// Opaque, without quotes; the same tag, the same bytes for ever.
+    pub tag: String,
+}
+
+/// Answers GET and HEAD, with `Range` (RFC 9110 14) and `If-None-Match` (RFC 9110 13.1.2).
+pub fn answer(request: &HttpRequest, content: Content) -> HttpResponse {
+    let Content { pieces, media_type, cache, tag } = content;
+    let length: u64 = pieces.iter().map(Piece::length).sum();
+    let tag = format!("\"{tag}\"");
+    if matches(request, header::IF_NONE_MATCH, &tag) {
+        let mut unchanged = HttpResponse::NotModified();
+        return unchanged.insert_header((header::ETAG, tag)).insert_header((header::CACHE_CONTROL, cache)).finish();
+    }
+    let mut response = HttpResponse::Ok();
+    response
+        .insert_header((header::CONTENT_TYPE, media_type))
+        .insert_header((header::CACHE_CONTROL, cache))
+        .insert_header((header::ACCEPT_RANGES, "bytes"));
+    let body = match range(request, &tag, length) {
+        Asked::Whole => pieces,
+        Asked::Part { offset, length: part } => {
+            let last = offset + part - 1;
+            response
+                .status(StatusCode::PARTIAL_CONTENT)
+                .insert_header((header::CONTENT_RANGE, format!("bytes {offset}-{last}/{length}")));
+            read::slice(&pieces, offset, part)
+        }
+        Asked::Beyond => {
+            return HttpResponse::RangeNotSatisfiable()
+                .insert_header((header::CONTENT_RANGE, format!("bytes */{length}")))
+                .finish();
+        }
+    };
+    response.insert_header((header::ETAG, tag)).body(Body::new(body))
+}
+
+enum Asked {
+    Whole,
+    Part { offset: u64, length: u64 },
+    Beyond,
+}
+
+/// One range is honoured. Several, or ones that cannot be read, are answered with the whole, as RFC 9110 14.2 allows.
+fn range(request: &HttpRequest, tag: &str, length: u64) -> Asked {
+    let named = request.headers().contains_key(header::RANGE);
+    let stale = request.headers().contains_key(header::IF_RANGE) && !matches(request, header::IF_RANGE, tag);
+    if !named || stale {
+        return Asked::Whole;
+    }
+    let Ok(Range::Bytes(specs)) = Range::parse(request) else { return Asked::Whole };
+    let [spec] = &specs[..] else { return Asked::Whole };
+    if let ByteRangeSpec::FromTo(from, to) = spec
+        && from > to
+    {
+        return Asked::Whole;
+    }
+    match spec.to_satisfiable_range(length) {
+        Some((from, to)) => Asked::Part { offset: from, length: to - from + 1 },
+        None => Asked::Beyond,
+    }
+}
+
+fn matches(request: &HttpRequest, name: header::HeaderName, tag: &str) -> bool {
+    let lists = |value: &HeaderValue| {
+        value.to_str().is_ok_and(|list| list.split(',').any(|one| one.trim().trim_start_matches("W/") == tag))
+    };
+    request.headers().get(name).is_some_and(lists)
+}
+
+/// A body that streams pieces, [`READ`] bytes at a time: a client that stalls holds no more than that.
+struct Body {
+    pieces: VecDeque<Piece>,
+    length: u64,
+    reading: Option<JoinHandle<io::Result<Bytes>>>,
+}
+
+impl Body {
+    fn new(pieces: Vec<Piece>) -> Body {
+        let length = pieces.iter().map(Piece::length).sum();
+        Body { pieces: pieces.into(), length, reading: None }
+    }
+
+    /// The next bytes at once, none if they are being read, nothing at the end.
+    fn step(&mut self) -> Option<io::Result<Option<Bytes>>> {
+        while self.pieces.front().is_some_and(|piece| piece.length() == 0) {
+            self.pieces.pop_front();
+        }
+        match self.pieces.front_mut()? {
+            Piece::Memory(bytes) => Some(Ok(Some(bytes.split_to(bytes.len().min(READ))))),
+            Piece::File(range) => match range.read_cached() {
+                Ok(Some(bytes)) => {
+                    range.advance(bytes.len());
+                    Some(Ok(Some(bytes)))
+                }
+                Ok(None) => {
+                    let range = range.clone();
+                    self.reading = Some(tokio::task::spawn_blocking(move || range.read_blocking()));
+                    Some(Ok(None))
+                }
+                Err(error) => Some(Err(error)),
+            },
+        }
+    }
+}
+
+impl MessageBody for Body {
+    type Error = io::Error;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.length)
+    }
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        let body = self.get_mut();
+        loop {
+            if let Some(reading) = &mut body.reading {
+                let Poll::Ready(read) = Pin::new(reading).poll(context) else { return Poll::Pending };
+                body.reading = None;
+                let read = read.map_err(io::Error::other).flatten();
+                if let (Ok(bytes), Some(Piece::File(range))) = (&read, body.pieces.front_mut()) {
+                    range.advance(bytes.len());
+                }
+                return Poll::Ready(Some(read));
+            }
+            match body.step() {
+                None => return Poll::Ready(None),
+                Some(Ok(Some(bytes))) => return Poll::Ready(Some(Ok(bytes))),
+                Some(Ok(None)) => {}
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+            }
+        }
+    }
+}

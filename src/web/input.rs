@@ -1,0 +1,203 @@
+//! Bodies, queries and paths from outside: bounded, and refused with the name of the field at fault.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use actix_web::body::{BodyStream, to_bytes_limited};
+use actix_web::dev::{Payload, ServiceRequest};
+use actix_web::error::{QueryPayloadError, UrlencodedError};
+use actix_web::http::StatusCode;
+use actix_web::web::{self, Bytes, ServiceConfig};
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
+use serde::de::DeserializeOwned;
+
+use super::error::{Code, Problem};
+use crate::base::ids;
+
+/// Bytes of a form or JSON body.
+pub const BODY_LIMIT: usize = 64 << 10;
+
+pub(super) type LocalFuture<T> = Pin<Box<dyn Future<Output = T>>>;
+
+/// A JSON body. Types that derive `deny_unknown_fields` refuse what they do not know.
+#[derive(Debug)]
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest for Json<T> {
+    type Error = Problem;
+    type Future = LocalFuture<Result<Json<T>, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let is_json = request.content_type().eq_ignore_ascii_case("application/json");
+        let payload = payload.take();
+        Box::pin(async move {
+            if !is_json {
+                let sentence = "The body must be JSON: Content-Type: application/json.";
+                return Err(Problem::new(Code::UnsupportedMediaType, sentence).field("Content-Type"));
+            }
+            parse(&read_all(payload).await?).map(Json)
+        })
+    }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let (path, message) = (error.path().to_string(), short(&error.inner().to_string()));
+        let problem = Problem::new(Code::BadField("bad_json"), format!("The body does not fit: {message}."));
+        match quoted_field(&message) {
+            Some(name) => problem.field(name),
+            None if !path.contains('?') && path != "." => problem.field(path),
+            None => problem,
+        }
+    })?;
+    json.end().map_err(|_| Problem::new(Code::BadField("bad_json"), "Something follows the JSON value."))?;
+    Ok(value)
+}
+
+/// serde quotes what was sent, whatever its length.
+fn short(message: &str) -> String {
+    message.chars().take(200).collect()
+}
+
+/// serde names a missing or unknown field only in its sentence.
+fn quoted_field(message: &str) -> Option<String> {
+    let rest = message.strip_prefix("unknown field `").or_else(|| message.strip_prefix("missing field `"))?;
+    Some(rest.split('`').next()?.chars().take(64).collect())
+}
+
+/// A body that does not end is cut off at [`BODY_LIMIT`].
+async fn read_all(payload: Payload) -> Result<Bytes, Problem> {
+    let too_large = || Problem::new(Code::BodyTooLarge, format!("A body has at most {BODY_LIMIT} bytes."));
+    match to_bytes_limited(BodyStream::new(payload), BODY_LIMIT).await {
+        Err(_exceeded) => Err(too_large()),
+        Ok(Err(error)) => Err(Problem::new(Code::BadRequest, "The body ended early or is broken.").because(error)),
+        Ok(Ok(bytes)) => Ok(bytes),
+    }
+}
+
+/// Reads a form's body and puts it back, so that `csrf` can look into it before the handler does.
+pub(super) async fn buffer_form(request: &mut ServiceRequest) -> Result<Option<Bytes>, Problem> {
+    if !request.content_type().eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        return Ok(None);
+    }
+    let body = read_all(request.take_payload()).await?;
+    request.set_payload(Payload::from(body.clone()));
+    Ok(Some(body))
+}
+
+/// Answers of the framework's own extractors, as problems.
+pub fn configure(config: &mut ServiceConfig) {
+    config
+        .app_data(web::PayloadConfig::new(BODY_LIMIT))
+        .app_data(web::FormConfig::default().limit(BODY_LIMIT).error_handler(|error, _| form_problem(error).into()))
+        .app_data(web::QueryConfig::default().error_handler(|error, _| query_problem(&error).into()))
+        .app_data(web::PathConfig::default().error_handler(|error, _| Problem::not_found().because(error).into()));
+}
+
+fn form_problem(error: UrlencodedError) -> Problem {
+    match error {
+        UrlencodedError::Overflow { .. } | UrlencodedError::UnknownLength => {
+            Problem::of_status(StatusCode::PAYLOAD_TOO_LARGE)
+        }
+        UrlencodedError::ContentType => {
+            Problem::new(Code::UnsupportedMediaType, "The body must be a form.").field("Content-Type")
+        }
+        UrlencodedError::Parse(error) => {
+            let message = short(&error.to_string());
+            let problem = Problem::new(Code::BadField("bad_form"), format!("The form does not fit: {message}."));
+            match quoted_field(&message) {
+                Some(name) => problem.field(name),
+                None => problem,
+            }
+        }
+        error => Problem::new(Code::BadRequest, "The form cannot be read.").because(error),
+    }
+}
+
+fn query_problem(error: &QueryPayloadError) -> Problem {
+    let message = short(&error.to_string());
+    let problem = Problem::new(Code::BadField("bad_parameter"), format!("The query does not fit: {message}."));
+    match quoted_field(message.trim_start_matches("query deserialize error: ")) {
+        Some(name) => problem.field(name),
+        None => problem,
+    }
+}
+
+/// `?after=ID&limit=N` of every list. Kept as text at first, so that a fault can name its parameter.
+#[derive(Debug, Default, serde::Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Paging {
+    /// The `next` of the page before.
+    after: Option<String>,
+    /// Items of a page, 1 to 200.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
+    limit: Option<String>,
+}
+
+impl Paging {
+    const DEFAULT: u32 = 50;
+    const MOST: u32 = 200;
+
+    /// `after` and `limit` after their checks.
+    pub fn check(self) -> Result<(Option<String>, u32), Problem> {
+        let bad = |field, sentence| Problem::new(Code::BadField("bad_parameter"), sentence).field(field);
+        if self.after.as_deref().is_some_and(|id| !ids::is_id(id)) {
+            return Err(bad("after", "`after` is the id of an item."));
+        }
+        let limit = match self.limit {
+            None => Self::DEFAULT,
+            Some(text) => text.parse().unwrap_or(0),
+        };
+        if !(1..=Self::MOST).contains(&limit) {
+            return Err(bad("limit", "`limit` is a number from 1 to 200."));
+        }
+        Ok((self.after, limit))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Sample {
+        name: String,
+        count: Option<u8>,
+    }
+
+    fn fault(body: &str) -> (Option<String>, String) {
+        let problem = parse::<Sample>(body.as_bytes()).unwrap_err();
+        assert_eq!(problem.code, Code::BadField("bad_json"));
+        (problem.field.map(String::from), problem.detail.into_owned())
+    }
+
+    #[test]
+    fn the_field_at_fault_is_named() {
+        assert_eq!(parse::<Sample>(br#"{"name":"a"}"#).unwrap(), Sample { name: "a".into(), count: None });
+        assert_eq!(fault(r#"{"count":1}"#).0.as_deref(), Some("name"));
+        assert_eq!(fault(r#"{"name":"a","extra":1}"#).0.as_deref(), Some("extra"));
+        assert_eq!(fault(r#"{"name":1}"#).0.as_deref(), Some("name"));
+        assert_eq!(fault(r#"{"name":"a","count":300}"#).0.as_deref(), Some("count"));
+        assert_eq!(fault("").0, None);
+        assert_eq!(fault("[1]").0.as_deref(), Some("[0]"));
+        assert_eq!(fault(r#"{"name":"a"} x"#).0, None);
+        assert!(fault(&format!(r#"{{"{}":1}}"#, "x".repeat(5_000))).1.len() < 300);
+        assert!(fault(r#"{"name":"a""#).1.contains("EOF"));
+    }
+
+    #[test]
+    fn pages_are_bounded() {
+        let check = |after: Option<&str>, limit: Option<&str>| {
+            let paging = Paging { after: after.map(String::from), limit: limit.map(String::from) };
+            paging.check().map_err(|problem| problem.field.unwrap().into_owned())
+        };
+        assert_eq!(check(None, None), Ok((None, 50)));
+        assert_eq!(check(Some("a"), Some("200")), Ok((Some("a".to_string()), 200)));
+        for limit in ["0", "201", "-1", "x", "", "99999999999"] {
+            assert_eq!(check(None, Some(limit)), Err("limit".to_string()), "{limit}");
+        }
+        assert_eq!(check(Some("../x"), None), Err("after".to_string()));
+    }
+}

@@ -1,0 +1,404 @@
+//! `/media/{id}/…`: playlists, parts, segments, inits, thumbnails and downloads, live and afterwards at the same addresses.
+//! The staff's previews have the same shape elsewhere and share what is here. What is in a playlist is decided in `media`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::Payload;
+use actix_web::http::{StatusCode, header};
+use actix_web::web::{self, Data, Path, ServiceConfig, resource};
+use actix_web::{FromRequest, HttpRequest, HttpResponse, Route, guard};
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use super::access::{self, Pins};
+use super::body::{self, Content};
+use super::error::{Code, Problem};
+use super::guard::Visitor;
+use super::input::LocalFuture;
+use crate::accounts::Audience;
+use crate::broadcast::Studio;
+use crate::broadcast::actor::Live;
+use crate::library::Library;
+use crate::library::read::Piece;
+use crate::media::playlist::{self, TARGET_DURATION, Variant};
+use crate::media::reload::{self, Answer, Wanted};
+use crate::media::window::Window;
+use crate::store::broadcasts::Broadcast;
+
+const PLAYLIST: &str = "application/vnd.apple.mpegurl";
+const MP4: &str = "video/mp4";
+
+/// The scope of what nobody may keep.
+pub const NO_STORE: &str = "no-store";
+
+/// The only rendition's folder.
+const RENDITION: &str = "av";
+
+/// A blocking request is given up after this: three target durations, RFC 8216bis 6.2.5.2.
+const PATIENCE: Duration = Duration::from_secs(3 * TARGET_DURATION);
+
+pub fn configure(config: &mut ServiceConfig) {
+    config
+        .service(resource("/media/{id}/main.m3u8").route(get_or_head().to(multivariant)))
+        .service(resource("/media/{id}/download.mp4").route(get_or_head().to(download)))
+        .service(resource("/media/{id}/thumbnail.jpg").route(get_or_head().to(thumbnail)))
+        .service(resource("/media/{id}/av/{file}").route(get_or_head().to(file)));
+}
+
+/// GET, and HEAD as RFC 9110 9.3.2 wants it: the same headers, no body.
+pub fn get_or_head() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+/// What a request for media needs besides its address.
+pub struct Request {
+    studio: Data<Studio>,
+    library: Data<Library>,
+    pins: Data<Pins>,
+    visitor: Visitor,
+    http: HttpRequest,
+}
+
+impl Request {
+    /// The broadcast, if this visitor may watch it.
+    async fn watchable(&self, id: &str) -> Result<Arc<Broadcast>, Problem> {
+        access::watchable(&self.library, &self.pins, &self.visitor, &self.http, id).await
+    }
+}
+
+impl FromRequest for Request {
+    type Error = actix_web::Error;
+    type Future = LocalFuture<Result<Request, actix_web::Error>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        type Parts = (Data<Studio>, Data<Library>, Data<Pins>, Visitor, HttpRequest);
+        let parts = Parts::from_request(request, payload);
+        Box::pin(async move {
+            let (studio, library, pins, visitor, http) = parts.await?;
+            Ok(Request { studio, library, pins, visitor, http })
+        })
+    }
+}
+
+/// A file of a rendition's folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RenditionFile {
+    Playlist,
+    Init(u32),
+    Segment(u64),
+    Part(u64, usize),
+}
+
+impl RenditionFile {
+    pub fn parse(name: &str) -> Option<RenditionFile> {
+        if name == "index.m3u8" {
+            return Some(RenditionFile::Playlist);
+        }
+        let (stem, extension) = name.rsplit_once('.')?;
+        let (kind, number) = stem.split_once('-')?;
+        match (kind, extension) {
+            ("init", "mp4") => decimal(number).map(|number| RenditionFile::Init(number as u32)),
+            ("seg", "m4s") => decimal(number).map(RenditionFile::Segment),
+            ("part", "m4s") => {
+                let (msn, index) = number.split_once('.')?;
+                Some(RenditionFile::Part(decimal(msn)?, decimal(index)? as usize))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Digits only, few enough for any number of ours; one spelling for each number, as caches want it.
+fn decimal(text: &str) -> Option<u64> {
+    let plain = (1..=9).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    let canonical = text == "0" || !text.starts_with('0');
+    (plain && canonical).then(|| text.parse().ok()).flatten()
+}
+
+/// `_HLS_msn`, `_HLS_part` and `_HLS_skip` (RFC 8216bis 6.2.5). Other parameters are not ours.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Directives {
+    pub wanted: Option<Wanted>,
+    pub skip: bool,
+}
+
+impl Directives {
+    pub fn parse(query: &str) -> Result<Directives, Problem> {
+        let (mut msn, mut part, mut skip) = (None, None, false);
+        for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+            match name {
+                "_HLS_msn" => msn = Some(directive("_HLS_msn", value)?),
+                "_HLS_part" => part = Some(directive("_HLS_part", value)?),
+                "_HLS_skip" => skip = matches!(value, "YES" | "v2"),
+                _ => {}
+            }
+        }
+        let wanted = match (msn, part) {
+            (Some(msn), part) => Some(Wanted { msn, part }),
+            (None, Some(_)) => return Err(bad_directive("_HLS_part")),
+            (None, None) => None,
+        };
+        Ok(Directives { wanted, skip })
+    }
+}
+
+fn directive(name: &'static str, value: &str) -> Result<u64, Problem> {
+    decimal(value).ok_or_else(|| bad_directive(name))
+}
+
+fn bad_directive(name: &'static str) -> Problem {
+    let sentence = "_HLS_msn and _HLS_part are whole numbers, and _HLS_part needs _HLS_msn.";
+    Problem::new(Code::BadField("bad_parameter"), sentence).field(name)
+}
+
+fn refuse(status: StatusCode, code: &'static str, sentence: &'static str) -> Problem {
+    Problem::new(Code::Other(status, code), sentence)
+}
+
+fn no_media() -> Problem {
+    refuse(StatusCode::NOT_FOUND, "no_media", "Nothing was recorded.")
+}
+
+pub fn not_yet() -> Problem {
+    refuse(StatusCode::SERVICE_UNAVAILABLE, "not_yet", "The source is silent; ask again.").retry_after(1)
+}
+
+/// Whether others than this browser may keep an answer.
+fn scope(audience: Audience) -> &'static str {
+    if audience == Audience::Public { "public" } else { "private" }
+}
+
+/// Bytes that never change.
+fn for_ever(audience: Audience) -> String {
+    format!("{}, max-age=31536000, immutable", scope(audience))
+}
+
+async fn multivariant(request: Request, id: Path<String>) -> Result<HttpResponse, Problem> {
+    let broadcast = request.watchable(&id).await?;
+    let uri = format!("{RENDITION}/index.m3u8");
+    let variant = match request.studio.live(&broadcast.id) {
+        Some(live) => live_variant(&live, &uri).await,
+        None => request.library.recording(&broadcast.id, broadcast.epoch_us).await?.variant(&uri),
+    };
+    let variant = variant.ok_or_else(no_media)?;
+    let cache = format!("{}, max-age=1", scope(broadcast.audience));
+    Ok(playlist_response(playlist::multivariant(&[variant]), &cache))
+}
+
+/// Waits for the first picture, as a player that came early does.
+async fn live_variant(live: &Live, uri: &str) -> Option<Variant> {
+    let mut window = live.window.clone();
+    let ready = |window: &Arc<Window>| window.newest_part().is_some() || window.ended;
+    let window = tokio::time::timeout(PATIENCE, window.wait_for(ready)).await.ok()?.ok()?.clone();
+    window_variant(&window, live.program.status.borrow().stats.bitrate, uri)
+}
+
+/// Describes what a window holds; a live encoder's peaks are allowed for.
+pub fn window_variant(window: &Window, bitrate: u64, uri: &str) -> Option<Variant> {
+    let init = window.inits.last()?;
+    let average = if bitrate > 0 { bitrate } else { 2_500_000 };
+    Some(playlist::variant(uri, init, average * 3 / 2, average))
+}
+
+pub fn playlist_response(playlist: Bytes, cache: &str) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, PLAYLIST))
+        .insert_header((header::CACHE_CONTROL, cache.to_owned()))
+        .body(playlist)
+}
+
+async fn file(request: Request, path: Path<(String, String)>) -> Result<HttpResponse, Problem> {
+    let (id, name) = path.into_inner();
+    let broadcast = request.watchable(&id).await?;
+    let file = RenditionFile::parse(&name).ok_or_else(Problem::not_found)?;
+    if let Some(live) = request.studio.live(&broadcast.id) {
+        if file == RenditionFile::Playlist {
+            live.viewers.note(access::player(&request.http));
+        }
+        let scope = scope(broadcast.audience);
+        if let Some(answer) = from_window(&request.http, live.window.clone(), file, &broadcast.id, scope).await? {
+            return Ok(answer);
+        }
+    }
+    from_library(&request, &broadcast, file).await
+}
+
+/// Answers from a live playlist; none where only the library has the bytes.
+pub async fn from_window(
+    request: &HttpRequest,
+    mut windows: watch::Receiver<Arc<Window>>,
+    file: RenditionFile,
+    id: &str,
+    scope: &str,
+) -> Result<Option<HttpResponse>, Problem> {
+    let cache = if scope == NO_STORE { scope.to_owned() } else { format!("{scope}, max-age=31536000, immutable") };
+    match file {
+        RenditionFile::Playlist => live_playlist(request, windows, scope).await.map(Some),
+        RenditionFile::Init(number) => {
+            let init = windows.borrow().inits.get(number as usize).map(|init| init.bytes.clone());
+            Ok(init.map(|bytes| memory(request, vec![bytes], cache, format!("{id}-i{number}"))))
+        }
+        RenditionFile::Segment(msn) => {
+            let chunks = windows.borrow().segment(msn).map(|segment| segment.chunks());
+            Ok(chunks.map(|chunks| memory(request, chunks, cache, format!("{id}-s{msn}"))))
+        }
+        RenditionFile::Part(msn, index) => {
+            let known = |window: &Arc<Window>| reload::part(window, msn, index) != Answer::Wait;
+            let window = until(&mut windows, known).await?;
+            let part = window.part(msn, index).ok_or_else(Problem::not_found)?;
+            Ok(Some(memory(request, vec![part.bytes.clone()], cache, format!("{id}-p{msn}.{index}"))))
+        }
+    }
+}
+
+async fn live_playlist(
+    request: &HttpRequest,
+    mut windows: watch::Receiver<Arc<Window>>,
+    scope: &str,
+) -> Result<HttpResponse, Problem> {
+    let directives = Directives::parse(request.query_string())?;
+    let window = match directives.wanted {
+        Some(wanted) => {
+            let window = until(&mut windows, |window| reload::playlist(window, wanted) != Answer::Wait).await?;
+            if reload::playlist(&window, wanted) == Answer::TooFar {
+                return Err(refuse(StatusCode::BAD_REQUEST, "too_far_ahead", "The playlist is not that far yet.")
+                    .field("_HLS_msn"));
+            }
+            window
+        }
+        // A player that comes before the first picture waits for it.
+        None => until(&mut windows, |window| window.newest_part().is_some() || window.ended).await?,
+    };
+    // A reload that names what it waits for has one answer for ever; one that does not is stale after a part.
+    let age = if directives.wanted.is_some() { 6 * TARGET_DURATION } else { 1 };
+    let text = if directives.skip { window.delta() } else { window.playlist() };
+    let cache = if scope == NO_STORE { scope.to_owned() } else { format!("{scope}, max-age={age}") };
+    Ok(playlist_response(text, &cache))
+}
+
+/// The first window for which `holds`, or 503 when patience ends (RFC 8216bis 6.2.5.2).
+async fn until(
+    windows: &mut watch::Receiver<Arc<Window>>,
+    holds: impl FnMut(&Arc<Window>) -> bool,
+) -> Result<Arc<Window>, Problem> {
+    match tokio::time::timeout(PATIENCE, windows.wait_for(holds)).await {
+        Ok(Ok(window)) => Ok(window.clone()),
+        Ok(Err(_)) | Err(_) => Err(not_yet()),
+    }
+}
+
+async fn from_library(request: &Request, broadcast: &Broadcast, file: RenditionFile) -> Result<HttpResponse, Problem> {
+    let (id, cache) = (&broadcast.id, for_ever(broadcast.audience));
+    match file {
+        RenditionFile::Playlist => {
+            let recording = request.library.recording(id, broadcast.epoch_us).await?;
+            if recording.segments.is_empty() {
+                return Err(no_media());
+            }
+            Ok(playlist_response(recording.playlist(), &format!("{}, no-cache", scope(broadcast.audience))))
+        }
+        RenditionFile::Init(number) => match request.library.init(id, number).await? {
+            Some(bytes) => Ok(memory(&request.http, vec![bytes], cache, format!("{id}-i{number}"))),
+            None => Err(Problem::not_found()),
+        },
+        RenditionFile::Segment(msn) => match request.library.segment(id, msn).await? {
+            Some(piece) => {
+                let tag = format!("{id}-s{msn}");
+                Ok(body::answer(&request.http, Content { pieces: vec![piece], media_type: MP4, cache, tag }))
+            }
+            None => Err(Problem::not_found()),
+        },
+        RenditionFile::Part(..) => Err(Problem::not_found()),
+    }
+}
+
+async fn download(request: Request, id: Path<String>) -> Result<HttpResponse, Problem> {
+    let broadcast = request.watchable(&id).await?;
+    if request.studio.live(&broadcast.id).is_some() {
+        return Err(refuse(
+            StatusCode::CONFLICT,
+            "still_live",
+            "It is on air; the download is there when it has ended.",
+        ));
+    }
+    let download = request.library.download(&broadcast.id, broadcast.epoch_us).await?;
+    let download = download.ok_or_else(no_media)?;
+    let content = Content {
+        pieces: download.pieces().to_vec(),
+        media_type: MP4,
+        cache: format!("{}, no-cache", scope(broadcast.audience)),
+        tag: format!("{}-d{}", broadcast.id, download.length()),
+    };
+    let mut response = body::answer(&request.http, content);
+    let name = header::ContentDisposition {
+        disposition: header::DispositionType::Attachment,
+        parameters: vec![header::DispositionParam::FilenameExt(header::ExtendedValue {
+            charset: header::Charset::Ext(String::from("UTF-8")),
+            language_tag: None,
+            value: file_name(&broadcast).into_bytes(),
+        })],
+    };
+    if let Ok(value) = name.to_string().parse() {
+        response.headers_mut().insert(header::CONTENT_DISPOSITION, value);
+    }
+    Ok(response)
+}
+
+/// The title as a file's name on any system.
+fn file_name(broadcast: &Broadcast) -> String {
+    let title: String = broadcast
+        .title
+        .chars()
+        .map(|c| if c.is_alphanumeric() || matches!(c, ' ' | '-' | '_') { c } else { '_' })
+        .take(80)
+        .collect();
+    format!("{}.mp4", title.trim())
+}
+
+async fn thumbnail(request: Request, id: Path<String>) -> Result<HttpResponse, Problem> {
+    let broadcast = request.watchable(&id).await?;
+    let jpeg = request.library.thumbnail(&broadcast.id).await?.ok_or_else(Problem::not_found)?;
+    let content = Content {
+        tag: format!("{}-t{:08x}", broadcast.id, crc32c::crc32c(&jpeg)),
+        pieces: vec![Piece::Memory(jpeg)],
+        media_type: "image/jpeg",
+        cache: format!("{}, max-age=60", scope(broadcast.audience)),
+    };
+    Ok(body::answer(&request.http, content))
+}
+
+fn memory(request: &HttpRequest, chunks: Vec<Bytes>, cache: String, tag: String) -> HttpResponse {
+    let pieces = chunks.into_iter().map(Piece::Memory).collect();
+    body::answer(request, Content { pieces, media_type: MP4, cache, tag })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_have_one_name_each() {
+        assert_eq!(RenditionFile::parse("index.m3u8"), Some(RenditionFile::Playlist));
+        assert_eq!(RenditionFile::parse("init-0.mp4"), Some(RenditionFile::Init(0)));
+        assert_eq!(RenditionFile::parse("seg-12.m4s"), Some(RenditionFile::Segment(12)));
+        assert_eq!(RenditionFile::parse("part-3.4.m4s"), Some(RenditionFile::Part(3, 4)));
+        for bad in
+            ["seg-012.m4s", "seg--1.m4s", "seg-.m4s", "part-3.m4s", "seg-99999999999999999999.m4s", "../x", "seg-1.mp4"]
+        {
+            assert_eq!(RenditionFile::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn directives() {
+        let wanted = |query| Directives::parse(query).map(|directives| directives.wanted).ok().flatten();
+        assert_eq!(wanted("_HLS_msn=3&_HLS_part=2"), Some(Wanted { msn: 3, part: Some(2) }));
+        assert_eq!(wanted("_HLS_msn=3"), Some(Wanted { msn: 3, part: None }));
+        assert_eq!(wanted("x=1"), None);
+        assert!(Directives::parse("_HLS_msn=-1").is_err());
+        assert!(Directives::parse("_HLS_part=1").is_err());
+        assert!(Directives::parse("_HLS_msn=99999999999999999999").is_err());
+        assert!(Directives::parse("_HLS_skip=YES").is_ok_and(|directives| directives.skip));
+    }
+}

@@ -1,0 +1,207 @@
+//! Home and watch: what patients see.
+
+use actix_web::http::{StatusCode, header};
+use actix_web::web::{self, Data, Form, Path, Query, ServiceConfig, resource};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
+
+use super::{card, html, language_cookie};
+use crate::base::clock::ticks_to_seconds;
+use crate::base::terms::BroadcastState;
+use crate::broadcast::Studio;
+use crate::library::Library;
+use crate::store::broadcasts::{Broadcast, Filter};
+use crate::web::access::{self, Pins};
+use crate::web::error::{Code, Problem};
+use crate::web::guard::{self, Visitor};
+use crate::web::i18n::Lang;
+use crate::web::page::home::{Home, LiveCard};
+use crate::web::page::watch::{Watch, WatchPin};
+use crate::web::page::{Card, Field, Site};
+
+/// Recordings on one page of the library.
+const PAGE: u32 = 24;
+/// Recordings proposed beside a broadcast.
+const MORE: u32 = 4;
+/// How far behind the newest part our own page plays, seconds: nearer than PART-HOLD-BACK, which speaks to every player.
+const LIVE_SYNC_S: f64 = 0.45;
+
+/// The player's controls style themselves by attribute.
+const WATCH_CSP: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; \
+    media-src 'self' blob:; worker-src 'self' blob:; connect-src 'self'; object-src 'none'; base-uri 'none'; \
+    form-action 'self'; frame-ancestors 'none'";
+
+pub fn configure(config: &mut ServiceConfig) {
+    config
+        .service(resource("/").route(web::get().to(home)))
+        .service(resource("/watch/{id}").route(web::get().to(watch)))
+        .service(resource("/watch/{id}/pin").route(web::post().to(give_pin)))
+        .service(resource("/language").route(web::post().to(choose_language)));
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Search {
+    q: Option<String>,
+    topic: Option<String>,
+    after: Option<String>,
+}
+
+async fn home(
+    site: Site,
+    visitor: Visitor,
+    studio: Data<Studio>,
+    library: Data<Library>,
+    search: Query<Search>,
+) -> Result<HttpResponse, Problem> {
+    let Search { q, topic, after } = search.into_inner();
+    let query = q.unwrap_or_default().trim().to_owned();
+    let topic = topic.filter(|topic| !topic.is_empty());
+    let mut filter = library_filter(&visitor, PAGE + 1);
+    filter.search.clone_from(&query);
+    filter.tag.clone_from(&topic);
+    filter.after = after;
+    let mut rows = library.list(filter).await?;
+    let older = (rows.len() > PAGE as usize).then(|| rows[PAGE as usize - 1].id.clone());
+    rows.truncate(PAGE as usize);
+    let page = Home {
+        site,
+        live: on_air(&studio, &library, &visitor).await?,
+        next: Vec::new(),
+        library: rows.iter().map(card).collect(),
+        older: older
+            .map(|after| query_string(&[("after", &after), ("q", &query), ("topic", topic.as_deref().unwrap_or(""))])),
+        query,
+        topic,
+        topics: library.tags().await?,
+    };
+    html(&page)
+}
+
+fn query_string(pairs: &[(&str, &str)]) -> String {
+    let given = pairs.iter().filter(|(_, value)| !value.is_empty());
+    serde_urlencoded::to_string(given.collect::<Vec<_>>()).unwrap_or_default()
+}
+
+async fn on_air(studio: &Studio, library: &Library, visitor: &Visitor) -> Result<Vec<LiveCard>, Problem> {
+    let audiences = access::listed(visitor);
+    let mut cards = Vec::new();
+    for live in studio.on_air().borrow().clone().values().filter(|live| !live.is_ending()) {
+        let Some(row) = library.broadcast(&live.id).await? else { continue };
+        if audiences.contains(&row.audience) && !row.hidden {
+            cards.push(LiveCard {
+                id: row.id.clone(),
+                title: row.title.clone(),
+                started_ms: row.started_at.unwrap_or(row.created_at),
+                viewers: live.viewers.count() as u64,
+                thumbnail: row.has_thumbnail,
+            });
+        }
+    }
+    cards.sort_by_key(|card| std::cmp::Reverse(card.started_ms));
+    Ok(cards)
+}
+
+/// Finished recordings that a visitor finds.
+pub fn library_filter(visitor: &Visitor, limit: u32) -> Filter {
+    Filter { states: vec![BroadcastState::Ended], audiences: access::listed(visitor), limit, ..Filter::default() }
+}
+
+async fn watch(
+    site: Site,
+    visitor: Visitor,
+    request: HttpRequest,
+    studio: Data<Studio>,
+    library: Data<Library>,
+    pins: Data<Pins>,
+    id: Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let broadcast = match access::watchable(&library, &pins, &visitor, &request, &id).await {
+        Ok(broadcast) => broadcast,
+        Err(problem) if problem.code == access::PIN_REQUIRED => {
+            let broadcast = access::visible(&library, &visitor, &id).await?;
+            return html(&pin_page(site, &broadcast, Field::default()));
+        }
+        Err(problem) => return Err(problem),
+    };
+    let live = studio.live(&broadcast.id);
+    let more: Vec<Card> = library
+        .list(library_filter(&visitor, MORE + 1))
+        .await?
+        .iter()
+        .filter(|row| row.id != broadcast.id)
+        .take(MORE as usize)
+        .map(card)
+        .collect();
+    let page = Watch {
+        site,
+        id: broadcast.id.clone(),
+        title: broadcast.title.clone(),
+        description: broadcast.description.clone(),
+        state: live.as_ref().map_or(broadcast.state, |live| live.state.borrow().public()),
+        audience: broadcast.audience,
+        at_ms: broadcast.started_at.unwrap_or(broadcast.created_at),
+        viewers: live.map_or(0, |live| live.viewers.count() as u64),
+        duration_s: ticks_to_seconds(broadcast.duration).round() as u64,
+        size: broadcast.size,
+        tags: broadcast.tags.clone(),
+        more,
+        live_sync_s: LIVE_SYNC_S,
+    };
+    let mut response = html(&page)?;
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, header::HeaderValue::from_static(WATCH_CSP));
+    Ok(response)
+}
+
+fn pin_page(site: Site, broadcast: &Broadcast, pin: Field) -> WatchPin {
+    WatchPin { site, id: broadcast.id.clone(), title: broadcast.title.clone(), pin }
+}
+
+#[derive(Debug, Deserialize)]
+struct GivenPin {
+    pin: String,
+}
+
+async fn give_pin(
+    site: Site,
+    visitor: Visitor,
+    request: HttpRequest,
+    library: Data<Library>,
+    pins: Data<Pins>,
+    id: Path<String>,
+    form: Form<GivenPin>,
+) -> Result<HttpResponse, Problem> {
+    let broadcast = access::visible(&library, &visitor, &id).await?;
+    match pins.admit(&request, &broadcast, &form.pin)? {
+        Some(cookie) => {
+            let mut response = see_other(&format!("/watch/{}", broadcast.id));
+            response.add_cookie(&cookie).map_err(Problem::internal)?;
+            Ok(response)
+        }
+        None => {
+            let wrong = Field::wrong(String::new(), site.t.field_pin_wrong());
+            let mut response = html(&pin_page(site, &broadcast, wrong))?;
+            *response.status_mut() = StatusCode::FORBIDDEN;
+            Ok(response)
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Choice {
+    lang: String,
+    #[serde(default)]
+    back: String,
+}
+
+async fn choose_language(form: Form<Choice>) -> Result<HttpResponse, Problem> {
+    let sentence = "There are pages in id and en.";
+    let lang =
+        Lang::parse(&form.lang).ok_or_else(|| Problem::new(Code::BadField("language"), sentence).field("lang"))?;
+    let mut response = see_other(guard::local_path(Some(&form.back)));
+    response.add_cookie(&language_cookie(lang)).map_err(Problem::internal)?;
+    Ok(response)
+}
+
+pub fn see_other(location: &str) -> HttpResponse {
+    HttpResponse::SeeOther().insert_header((header::LOCATION, location)).finish()
+}

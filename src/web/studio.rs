@@ -1,0 +1,206 @@
+//! What the studio's page lives on: previews of sources, and its stream of events. The page itself is in `page`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::web::{self, Data, Path, Query, ServiceConfig, resource};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::sync::broadcast::error::RecvError;
+
+use super::error::Problem;
+use super::events::{self, Events};
+use super::guard::Broadcaster;
+use super::media::{self, RenditionFile};
+use crate::base::terms::BroadcastState;
+use crate::broadcast::Studio;
+use crate::broadcast::actor::{Live, Wellbeing};
+use crate::broadcast::program::Program;
+use crate::broadcast::source::Source;
+use crate::library::Library;
+use crate::media::playlist;
+
+pub fn configure(config: &mut ServiceConfig) {
+    config
+        .service(resource("/studio/preview/{source}/main.m3u8").route(media::get_or_head().to(preview)))
+        .service(resource("/studio/preview/{source}/av/{file}").route(media::get_or_head().to(preview_file)))
+        .service(resource("/studio/events").route(web::get().to(studio_events)));
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Choice {
+    source: Option<String>,
+    microphone: Option<String>,
+}
+
+/// Starts the source if it does not run yet, and waits for its picture.
+async fn preview(
+    _: Broadcaster,
+    studio: Data<Studio>,
+    source: Path<String>,
+    choice: Query<Choice>,
+) -> Result<HttpResponse, Problem> {
+    let program = studio.preview(&source, choice.microphone.as_deref())?;
+    let mut windows = program.preview.clone();
+    let first = windows.wait_for(|window| window.newest_part().is_some());
+    let window = match tokio::time::timeout(Duration::from_secs(10), first).await {
+        Ok(Ok(window)) => window.clone(),
+        _ => return Err(media::not_yet()),
+    };
+    let variant = media::window_variant(&window, program.status.borrow().stats.bitrate, "av/index.m3u8");
+    let text = playlist::multivariant(variant.as_slice());
+    Ok(media::playlist_response(text, media::NO_STORE))
+}
+
+async fn preview_file(
+    _: Broadcaster,
+    request: HttpRequest,
+    studio: Data<Studio>,
+    path: Path<(String, String)>,
+) -> Result<HttpResponse, Problem> {
+    let (source, file) = path.into_inner();
+    let file = RenditionFile::parse(&file).ok_or_else(Problem::not_found)?;
+    let program = studio.preview(&source, None)?;
+    // A program that was started anew has other bytes under the same names: nobody may keep them.
+    let answer = media::from_window(&request, program.preview.clone(), file, &source, media::NO_STORE).await?;
+    answer.ok_or_else(Problem::not_found)
+}
+
+#[derive(Serialize)]
+struct Status {
+    sources: Vec<Source>,
+    broadcasts: Vec<OnAir>,
+    /// Seconds of recording that fit on the disk at the present bit rate.
+    disk_left_s: u64,
+    disk_free_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct OnAir {
+    id: String,
+    title: String,
+    state: BroadcastState,
+    source: String,
+    watch_url: String,
+    pin: Option<String>,
+    elapsed_s: u64,
+    viewers: usize,
+    bitrate_bps: u64,
+    frames_dropped: u64,
+    health: Wellbeing,
+}
+
+/// `status` each second and at each change, `preview` when the chosen source's condition changes, `level` ten times a second.
+async fn studio_events(
+    _: Broadcaster,
+    studio: Data<Studio>,
+    library: Data<Library>,
+    choice: Query<Choice>,
+) -> Result<HttpResponse, Problem> {
+    let Choice { source, microphone } = choice.into_inner();
+    let program = match source {
+        Some(source) => studio.preview(&source, microphone.as_deref()).ok(),
+        None => None,
+    };
+    Ok(events::stream(move |events| async move {
+        tokio::select! {
+            () = tell_status(&events, &studio, &library) => {}
+            () = tell_preview(&events, program.as_deref()) => {}
+            () = tell_levels(&events, program.as_deref()) => {}
+            () = events.closed() => {}
+        }
+    }))
+}
+
+async fn tell_status(events: &Events, studio: &Studio, library: &Library) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    let mut on_air = studio.on_air();
+    loop {
+        let status = status(studio, library).await;
+        if !events.send("status", &status).await {
+            return;
+        }
+        tokio::select! {
+            _ = ticks.tick() => {}
+            _ = on_air.changed() => {}
+        }
+    }
+}
+
+async fn status(studio: &Studio, library: &Library) -> Status {
+    let on_air = studio.on_air().borrow().clone();
+    let mut broadcasts = Vec::new();
+    for live in on_air.values() {
+        broadcasts.push(describe(live, library).await);
+    }
+    let free = library.space().map_or(0, |space| space.free);
+    let recordable = free.saturating_sub(studio.min_free_bytes());
+    let rate: u64 = broadcasts.iter().map(|broadcast| broadcast.bitrate_bps).sum();
+    let rate = if rate > 0 { rate } else { studio.planned_bitrate() };
+    Status {
+        sources: studio.sources(),
+        broadcasts,
+        disk_left_s: recordable.saturating_mul(8) / rate.max(1),
+        disk_free_bytes: free,
+    }
+}
+
+async fn describe(live: &Arc<Live>, library: &Library) -> OnAir {
+    let row = library.broadcast(&live.id).await.ok().flatten();
+    let stats = live.program.status.borrow().stats;
+    OnAir {
+        id: live.id.clone(),
+        title: row.as_ref().map(|row| row.title.clone()).unwrap_or_default(),
+        state: live.state.borrow().public(),
+        source: live.source_id.clone(),
+        watch_url: format!("/watch/{}", live.id),
+        pin: row.and_then(|row| row.pin.clone()),
+        elapsed_s: live.elapsed_s(),
+        viewers: live.viewers.count(),
+        bitrate_bps: stats.bitrate,
+        frames_dropped: stats.dropped,
+        health: live.wellbeing(),
+    }
+}
+
+async fn tell_preview(events: &Events, program: Option<&Program>) {
+    let Some(program) = program else { return std::future::pending().await };
+    let mut status = program.status.clone();
+    let mut last = None;
+    loop {
+        let (condition, message) = {
+            let status = status.borrow_and_update();
+            (status.condition, status.message.clone())
+        };
+        if last.as_ref() != Some(&(condition, message.clone())) {
+            let data = json!({ "source": program.source_id, "state": condition, "message": message });
+            if !events.send("preview", &data).await {
+                return;
+            }
+            last = Some((condition, message));
+        }
+        if status.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+    }
+}
+
+async fn tell_levels(events: &Events, program: Option<&Program>) {
+    let Some(program) = program else { return std::future::pending().await };
+    let mut levels = program.levels();
+    loop {
+        match levels.recv().await {
+            Ok(level) => {
+                // A page that shows the meter looks at the source, whether or not it plays the picture.
+                program.look();
+                let data = json!({ "source": program.source_id, "peak_db": level.peak_db, "rms_db": level.rms_db });
+                if !events.offer("level", &data) {
+                    return;
+                }
+            }
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return std::future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! One worker process and the socket to it. Starting and stopping only; when to do so is the supervisor's.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::process::Stdio;
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::process::{Child, Command};
+use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
+
+use crate::media::protocol::{FromWorker, MAX_FRAME, ToWorker};
+
+/// A running child. Dropping it kills the process.
+pub struct Worker {
+    child: Child,
+    pub receiver: Receiver,
+    pub sender: Sender,
+}
+
+pub struct Receiver(FramedRead<OwnedReadHalf, LengthDelimitedCodec>);
+pub struct Sender(FramedWrite<OwnedWriteHalf, LengthDelimitedCodec>);
+
+impl Worker {
+    /// Starts this very executable as `siaran worker capture`, with one end of a socketpair as its standard input.
+    pub fn spawn() -> io::Result<Worker> {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let child = Command::new(std::env::current_exe()?)
+            .args(["worker", "capture"])
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()?;
+        let (read, write) = UnixStream::from_std(ours)?.into_split();
+        let codec = LengthDelimitedCodec::builder().max_frame_length(MAX_FRAME).new_codec();
+        Ok(Worker {
+            child,
+            receiver: Receiver(FramedRead::new(read, codec.clone())),
+            sender: Sender(FramedWrite::new(write, codec)),
+        })
+    }
+
+    /// Process id, as long as it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Ends the process at once and waits until it is gone.
+    pub async fn kill(mut self) {
+        // It fails only where the process is gone already.
+        let _ = self.child.kill().await;
+    }
+}
+
+impl Receiver {
+    /// The next message, or none when the worker has closed its end.
+    pub async fn receive(&mut self) -> io::Result<Option<FromWorker>> {
+        let Some(frame) = self.0.next().await else { return Ok(None) };
+        let message = postcard::from_bytes(&frame?);
+        message.map(Some).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    }
+}
+
+impl Sender {
+    pub async fn send(&mut self, message: &ToWorker) -> io::Result<()> {
+        let frame = postcard::to_stdvec(message).map_err(io::Error::other)?;
+        self.0.send(Bytes::from(frame)).await
+    }
+}

@@ -1,0 +1,190 @@
+// What `make bench` measures: siaran beside its peers, in turns within one run, as ratios. Usage: node bench.mjs [PART]...
+//   latency  glass to glass in Chromium, against nginx-rtmp's HLS from the same publisher
+//   encode   processor seconds a second of 720p30, against gst-launch-1.0 with the same pictures and settings
+//   serve    a segment's requests a second and processor time a GB, against nginx's sendfile of the same bytes
+//   start    from the press of Go live to a waiting viewer's first frame, and from End to a playable recording
+//   memory   of the server and its worker, with 200 viewers
+import { execFileSync } from 'node:child_process';
+import { writeFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+import { cpuSeconds, memoryMb, quantile, sleep, start, stop, tree, until } from './processes.mjs';
+import { notes, publish, takeNotes } from './picture.mjs';
+import { goLive, nginx, siaran } from './servers.mjs';
+import { listed, mediaPlaylist, viewers } from './viewers.mjs';
+
+const HLS = fileURLToPath(new URL('../../static/node_modules/hls.js/dist/hls.min.js', import.meta.url));
+const WATCHED_S = Number(process.env.BENCH_SECONDS ?? 30);
+
+const say = (part, what, value, aim) => console.log(`${part.padEnd(9)}${what.padEnd(58)}${value.padStart(14)}   ${aim ?? ''}`);
+const ms = (value) => `${Math.round(value)} ms`;
+
+const browse = () => chromium.launch({
+  executablePath: '/usr/bin/chromium',
+  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+    '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required', '--mute-audio'],
+});
+
+/** Watches `url` and gives how far behind each frame was, the first two seconds left out. */
+async function behind(browser, url, seconds) {
+  const page = await browser.newPage();
+  await takeNotes(page);
+  await page.goto(url);
+  const first = await until(60, `a picture at ${url}`, async () => (await notes(page)).frames[0]);
+  await sleep((seconds + 2) * 1000);
+  const { frames, stalls, unread } = await notes(page);
+  await page.close();
+  return { behind: frames.filter(({ now }) => now > first.now + 2000).map((frame) => frame.behind), stalls, unread };
+}
+
+async function latency() {
+  const [ours, theirs, browser] = [await siaran(), await nginx(HLS), await browse()];
+  const { key } = await ours.api('POST', '/stream-keys', { label: 'bench' });
+  const publisher = publish([`${ours.rtmp}/${key}`, `${theirs.rtmp}/bench`]);
+  const broadcast = await until(30, `the publisher is on air (${publisher.process.said})`, async () => (await ours.api('GET', '/broadcasts?state=live')).items[0]);
+  await until(30, 'nginx lists fragments', async () => (await fetch(`${theirs.http}/hls/bench.m3u8`)).ok);
+  const rounds = { ours: [], theirs: [] };
+  for (let round = 0; round < 2; round++) {
+    rounds.ours.push(await behind(browser, `${ours.http}/watch/${broadcast.id}`, WATCHED_S / 2));
+    rounds.theirs.push(await behind(browser, `${theirs.http}/player.html`, WATCHED_S / 2));
+  }
+  const [we, they] = [rounds.ours, rounds.theirs].map((all) => all.flatMap((one) => one.behind));
+  say('latency', 'siaran, median', ms(quantile(we, 0.5)));
+  say('latency', 'siaran, 95th percentile', ms(quantile(we, 0.95)), 'aim: 1000 ms');
+  say('latency', 'siaran, stalls', String(rounds.ours.reduce((sum, one) => sum + one.stalls, 0)), 'aim: 0');
+  say('latency', 'nginx-rtmp with 1 s fragments, median', ms(quantile(they, 0.5)));
+  say('latency', 'siaran / nginx-rtmp', (quantile(we, 0.5) / quantile(they, 0.5)).toFixed(2));
+  say('latency', 'frames that the publisher sent late', `${(100 * publisher.late()).toFixed(1)} %`);
+  await browser.close();
+  await publisher.end();
+  await Promise.all([ours.end(), theirs.end()]);
+}
+
+/** Processor seconds a second that `pid` and its children take. */
+async function load(pid, seconds) {
+  const [cpu, time] = [cpuSeconds(pid), Date.now()];
+  await sleep(seconds * 1000);
+  return (cpuSeconds(pid) - cpu) / ((Date.now() - time) / 1000);
+}
+
+async function encode() {
+  const ours = await siaran();
+  const { id } = await goLive(ours);
+  await sleep(6000);
+  await ours.api('POST', `/broadcasts/${id}/end`);
+  // The same pictures, decoded once, are what gst-launch-1.0 encodes.
+  const raw = join('/dev/shm', `siaran-bench-${process.pid}.yuv`);
+  process.on('exit', () => rmSync(raw, { force: true }));
+  execFileSync('ffmpeg', ['-v', 'error', '-i', `${ours.http}/media/${id}/download.mp4`, '-t', '4', '-pix_fmt', 'yuv420p', '-f', 'rawvideo', raw]);
+  const loads = { ours: [], theirs: [] };
+  for (let round = 0; round < 3; round++) {
+    const again = await goLive(ours);
+    loads.ours.push(await load(ours.pid, 8));
+    await ours.api('POST', `/broadcasts/${again.id}/end`);
+    await sleep(1000);
+    const gst = start('gst-launch-1.0', ['-q', 'multifilesrc', `location=${raw}`, 'loop=true', `blocksize=${1280 * 720 * 3 / 2}`, '!',
+      'rawvideoparse', 'format=i420', 'width=1280', 'height=720', 'framerate=30/1', '!', 'identity', 'sync=true', '!', 'x264enc', 'tune=zerolatency',
+      'speed-preset=superfast', 'bitrate=2500', 'key-int-max=30', 'bframes=0', 'option-string=scenecut=0:min-keyint=1', '!', 'fakesink']);
+    await sleep(2000);
+    loads.theirs.push(await load(gst.pid, 8));
+    await stop(gst, 'SIGINT');
+  }
+  const [we, they] = [quantile(loads.ours, 0.5), quantile(loads.theirs, 0.5)];
+  say('encode', 'siaran on air with the test pattern, cores', we.toFixed(3));
+  say('encode', 'gst-launch-1.0, the encoder alone, cores', they.toFixed(3));
+  say('encode', 'siaran / gst-launch-1.0', (we / they).toFixed(2), 'aim: 1.10');
+  await ours.end();
+}
+
+/** One run of wrk: requests a second, and the server's processor seconds a GB. */
+function wrk(url, pid) {
+  const before = cpuSeconds(pid);
+  const text = execFileSync('wrk', ['-t', '1', '-c', '16', '-d', '4', url], { encoding: 'utf8' });
+  const units = { KB: 1e3, MB: 1e6, GB: 1e9 };
+  const [, size, unit] = /requests in [\d.]+\w+, ([\d.]+)(KB|MB|GB) read/.exec(text);
+  if (/Non-2xx/.test(text)) throw new Error(`${url}: ${text}`);
+  // wrk counts in steps of 1024.
+  const gigabytes = (size * units[unit] * (1.024 ** { KB: 1, MB: 2, GB: 3 }[unit])) / 1e9;
+  return { rate: Number(/Requests\/sec:\s+([\d.]+)/.exec(text)[1]), cpu: (cpuSeconds(pid) - before) / gigabytes };
+}
+
+async function serve() {
+  const [ours, theirs] = [await siaran(), await nginx(HLS)];
+  const { id, playlist } = await goLive(ours);
+  await sleep(6000);
+  await ours.api('POST', `/broadcasts/${id}/end`);
+  const media = await mediaPlaylist(playlist);
+  const lines = (await (await fetch(media)).text()).split('\n');
+  const segment = new URL(lines.find((line) => line && !line.startsWith('#')), media).href;
+  const bytes = Buffer.from(await (await fetch(segment)).arrayBuffer());
+  writeFileSync(join(theirs.root, 'segment.m4s'), bytes);
+  const runs = { ours: [], theirs: [] };
+  for (let round = 0; round < 5; round++) {
+    runs.ours.push(wrk(segment, ours.pid));
+    runs.theirs.push(wrk(`${theirs.http}/segment.m4s`, theirs.pid));
+  }
+  const median = (all, of) => quantile(all.map((one) => one[of]), 0.5);
+  say('serve', `siaran, segments of ${Math.round(bytes.length / 1000)} kB a second`, median(runs.ours, 'rate').toFixed(0));
+  say('serve', 'siaran / nginx, segments a second', (median(runs.ours, 'rate') / median(runs.theirs, 'rate')).toFixed(2), 'aim: 0.9');
+  say('serve', 'siaran / nginx, processor time a GB', (median(runs.ours, 'cpu') / median(runs.theirs, 'cpu')).toFixed(2));
+  await Promise.all([ours.end(), theirs.end()]);
+}
+
+async function startAndEnd() {
+  const [ours, browser] = [await siaran(), await browse()];
+  const [starts, ends] = [[], []];
+  for (let round = 0; round < 5; round++) {
+    const page = await browser.newPage();
+    await takeNotes(page);
+    await page.goto(`${ours.http}/live`);
+    await sleep(1500); // it waits
+    const pressed = Date.now();
+    const { id, playlist_url: url } = await ours.api('POST', '/broadcasts', { title: 'Bench', source: 'test' });
+    const first = await until(60, 'the first frame', async () => (await notes(page))?.frames[0]);
+    starts.push(first.now - pressed);
+    await sleep(2000);
+    await page.close();
+    const asked = Date.now();
+    await ours.api('POST', `/broadcasts/${id}/end`);
+    const media = await mediaPlaylist(new URL(url ?? `/media/${id}/main.m3u8`, ours.http).href);
+    await until(30, 'the recording', async () => {
+      const text = await (await fetch(media)).text();
+      const segment = text.split('\n').find((line) => line && !line.startsWith('#'));
+      return text.includes('#EXT-X-ENDLIST') && (await fetch(new URL(segment, media))).ok;
+    });
+    ends.push(Date.now() - asked);
+  }
+  say('start', 'Go live to a waiting viewer\'s first frame, median', ms(quantile(starts, 0.5)), 'aim: 1500 ms');
+  say('start', 'End to a playable recording, median', ms(quantile(ends, 0.5)), 'aim: 500 ms');
+  await browser.close();
+  await ours.end();
+}
+
+async function memory() {
+  const ours = await siaran();
+  const { playlist } = await goLive(ours);
+  await sleep(3000);
+  const media = await mediaPlaylist(playlist);
+  if (listed(await (await fetch(media)).text(), media).parts.length === 0) throw new Error(`no parts in ${media}`);
+  const all = viewers(200, media);
+  await sleep(15_000);
+  const [parent, ...workers] = tree(ours.pid);
+  say('memory', 'server with 200 viewers', `${memoryMb(parent).toFixed(1)} MB`, 'aim: 64 MB');
+  say('memory', `its ${workers.length} workers together`, `${workers.reduce((sum, pid) => sum + memoryMb(pid), 0).toFixed(1)} MB`);
+  const { parts, errors } = await all.end();
+  say('memory', 'parts that the viewers fetched, and errors', `${parts}, ${errors}`);
+  await ours.end();
+}
+
+const PARTS = { latency, encode, serve, start: startAndEnd, memory };
+const wanted = process.argv.slice(2);
+const unknown = wanted.find((name) => !(name in PARTS));
+if (unknown) {
+  console.error(`bench: there is no part ${unknown}; there are ${Object.keys(PARTS).join(', ')}`);
+  process.exit(2);
+}
+for (const [name, part] of Object.entries(PARTS)) {
+  if (wanted.length === 0 || wanted.includes(name)) await part();
+}
+process.exit(0);
