@@ -88,11 +88,11 @@ impl Lang {
         let seconds = (now_ms - at_ms) / 1000;
         let (count, unit) = match seconds.unsigned_abs() {
             0..45 => return self.just_now().to_owned(),
-            s @ 45..5_400 => (s.div_ceil(60).max(1), self.unit_minute()),
-            s @ 5_400..129_600 => ((s + 1_800) / 3_600, self.unit_hour()),
-            s @ 129_600..2_592_000 => ((s + 43_200) / 86_400, self.unit_day()),
-            s @ 2_592_000..31_536_000 => (s / 2_592_000, self.unit_month()),
-            s => (s / 31_536_000, self.unit_year()),
+            s @ 45..3_420 => (((s + 30) / 60).max(1), self.unit_minute()),
+            s @ 3_420..82_080 => ((s + 1_800) / 3_600, self.unit_hour()),
+            s @ 82_080..2_462_400 => ((s + 43_200) / 86_400, self.unit_day()),
+            s @ 2_462_400..29_959_200 => (((s + 1_296_000) / 2_592_000).min(11), self.unit_month()),
+            s => ((s + 15_768_000) / 31_536_000, self.unit_year()),
         };
         if seconds >= 0 { self.past(count, unit) } else { self.future(count, unit) }
     }
@@ -174,6 +174,7 @@ mod tests {
     #[test]
     fn times_are_said_as_people_say_them() {
         let now = 1_700_000_000_000;
+        assert_eq!(Lang::En.ago(now, now - 3_600_000), "1 hour ago");
         assert_eq!(Lang::Id.ago(now, now - 10_000), "baru saja");
         assert_eq!(Lang::Id.ago(now, now - 600_000), "10 menit lalu");
         assert_eq!(Lang::En.ago(now, now - 60_000), "1 minute ago");

@@ -211,7 +211,7 @@ class HlsPlayer extends Player {
 /** Faster when behind and there is something to play, slower when the next part may come too late. */
 function rateFor(behind, ahead) {
   if (ahead < 0.12) return 0.95;
-  if (behind > 0.08 && ahead > 0.35) return Math.min(1.1, 1 + behind * 0.12);
+  if (behind > 0.08 && ahead > 0.35) return behind > 0.4 ? 1.1 : 1.05;
   if (behind < -0.1) return 0.97;
   return 1;
 }

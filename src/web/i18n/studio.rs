@@ -26,7 +26,8 @@ texts! {
     studio_step_audience = "Siapa yang boleh menonton", "Who may watch";
     studio_source_camera = "Kamera", "Camera";
     studio_source_rtmp = "Dari jaringan", "From the network";
-    studio_source_test = "Gambar uji dengan jam dan nada", "Test picture with a clock and a tone";
+    studio_source_test_label = "Gambar uji", "Test picture";
+    studio_source_test = "Dengan jam dan nada, selalu tersedia", "With a clock and a tone, always there";
     studio_source_untouched = "dikirim apa adanya, tanpa dikodekan ulang", "sent as it is, without encoding again";
     studio_source_not_ready = "belum siap", "not ready";
     studio_source_none = "Tidak ada sumber. Sambungkan kamera USB atau buat kunci siaran.",

@@ -109,7 +109,7 @@ fn studio(t: Lang, on_air: Vec<OnAir>) -> Studio {
             Source {
                 id: "test".into(),
                 kind: SourceKind::Test,
-                label: t.studio_source_test().into(),
+                label: t.studio_source_test_label().into(),
                 ready: true,
                 needs_no_encoding: false,
                 microphones: vec![],

@@ -1,0 +1,60 @@
+// A browser that notes every complaint of the console, and looks at pages with axe-core.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { chromium } from 'playwright-core';
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const FLAGS = [
+  '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update',
+  '--disable-sync',
+];
+/** Enough for the slowest machine; nothing waits this long when all is well. */
+export const PATIENCE = 30_000;
+
+export async function openBrowser() {
+  return chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS });
+}
+
+/** A visitor of their own: own cookies, own language; `complaints` gathers what the console says. */
+export async function visitor(browser, url, options = {}) {
+  const context = await browser.newContext({ baseURL: url, locale: 'id-ID', viewport: { width: 1280, height: 900 }, ...options });
+  context.setDefaultTimeout(PATIENCE);
+  const page = await context.newPage();
+  const complaints = [];
+  page.on('pageerror', (error) => complaints.push(`${page.url()}: ${error}`));
+  page.on('console', (message) => {
+    if (message.type() === 'error') complaints.push(`${page.url()}: ${message.text()} ${message.location().url}`);
+  });
+  return { context, page, complaints };
+}
+
+/** No violation of axe-core's rules, contrast included, on the page as it stands, in both lights. */
+export async function look(page, name) {
+  for (const colorScheme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    // DevTools' own world: the page's content security policy stays as strict as it is.
+    await page.evaluate(axe);
+    const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
+    const said = violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.target.join(' ')).join(', ')}`);
+    assert.deepEqual(said, [], `axe on ${name} (${colorScheme})`);
+  }
+  await page.emulateMedia({ colorScheme: null, reducedMotion: null });
+}
+
+/** What the page's only video does. */
+export function video(page) {
+  return page.evaluate(() => {
+    const all = document.querySelectorAll('video');
+    const [one] = all;
+    return { count: all.length, time: one.currentTime, duration: one.duration, paused: one.paused, ended: one.ended, width: one.videoWidth };
+  });
+}
+
+/** Waits until the picture moves. */
+export function moving(page, from = 0) {
+  return page.waitForFunction((start) => {
+    const one = document.querySelector('video');
+    return one && !one.paused && one.videoWidth > 0 && one.currentTime > start;
+  }, from);
+}
