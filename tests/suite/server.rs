@@ -38,7 +38,9 @@ impl Server {
     pub fn start_on(data: tempfile::TempDir, flags: &[&str]) -> Self {
         let mut command = Command::new(BINARY);
         command.arg("serve").arg("--data").arg(data.path());
-        command.args(["--http", "127.0.0.1:0", "--https", "off", "--rtmp", "127.0.0.1:0"]).args(flags);
+        command.args(["--http", "127.0.0.1:0", "--https", "off", "--rtmp", "127.0.0.1:0"]);
+        // A test that waits asks often: its own requests would bury what happened.
+        command.args(["--log", "info,siaran::web::envelope=warn"]).args(flags);
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the executable is there");
         let mut ready = String::new();
         let stdout = child.stdout.take().expect("it is piped");
