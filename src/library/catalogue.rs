@@ -165,6 +165,18 @@ impl Library {
         Ok(())
     }
 
+    /// Deletes for good what has lain in the trash for `days`, by the wall clock.
+    pub async fn purge_trash(&self, days: u32) -> Result<(), LibraryError> {
+        let before = clock::wall_ms() - i64::from(days) * 86_400_000;
+        let due =
+            self.db.read(move |db| -> Result<_, StoreError> { Ok(broadcasts::trashed_before(db, before)?) }).await?;
+        for id in due {
+            tracing::info!(broadcast = id, "its time in the trash is over");
+            self.delete("siaran", &id).await?;
+        }
+        Ok(())
+    }
+
     /// At start: finishes deletions that were cut short, and closes broadcasts that were on air when the program ended.
     pub async fn recover(&self) -> Result<(), LibraryError> {
         self.sweep().await?;

@@ -240,6 +240,12 @@ pub fn set_trashed(connection: &Connection, id: &str, trashed_at: Option<i64>) -
     Ok(connection.execute("UPDATE broadcasts SET trashed_at = ?2 WHERE id = ?1", params![id, trashed_at])? > 0)
 }
 
+/// Ids of what was put into the trash before a time, milliseconds since 1970. A clock that has gone back names less, never more.
+pub fn trashed_before(connection: &Connection, before: i64) -> Result<Vec<String>> {
+    let mut statement = connection.prepare("SELECT id FROM broadcasts WHERE trashed_at < ?1")?;
+    statement.query_map([before], |row| row.get(0))?.collect()
+}
+
 pub fn delete(connection: &Connection, id: &str) -> Result<()> {
     connection.execute("DELETE FROM broadcasts WHERE id = ?1", [id])?;
     Ok(())
