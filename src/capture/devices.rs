@@ -90,6 +90,7 @@ fn describe(devices: Vec<gst::Device>) -> Vec<Found> {
     for device in devices {
         let kind = if device.has_classes("Video/Source") { DeviceKind::Camera } else { DeviceKind::Microphone };
         let properties = Properties(device.properties());
+        tracing::debug!(name = %device.display_name(), properties = ?properties.0, "a device");
         if properties.text("device.class").as_deref() == Some("monitor") {
             continue; // what the loudspeaker plays, not a microphone
         }
