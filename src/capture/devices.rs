@@ -1,6 +1,7 @@
 //! Cameras and microphones of this machine: their stable identity, what they can give, and which belong together. To
 //! open one and keep it open is [`super::source`]'s.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,13 +10,12 @@ use gst::prelude::*;
 use super::link::Outbox;
 use crate::media::protocol::{Device, DeviceFormat, DeviceKind, FromWorker};
 
-/// How often the sound cards are looked at: ALSA does not tell of a new one.
-const LOOK: gst::ClockTime = gst::ClockTime::from_seconds(2);
-/// udev tells of a device before its nodes are ready, and of one camera in several messages.
-const SETTLE: Duration = Duration::from_millis(300);
+/// How often the kernel's list is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+/// How many looks after a change the devices are listed anew: udev and a driver need a moment to make a device usable.
+const SETTLING: u32 = 10;
 /// Formats of one camera that are told.
 const MAX_FORMATS: usize = 40;
-const SOUND_CARDS: &str = "/proc/asound/cards";
 
 /// A device as GStreamer opens it and as we tell of it.
 pub struct Found {
@@ -41,40 +41,43 @@ pub fn find(id: &str) -> Option<gst::Device> {
 }
 
 /// Tells the parent of all devices, at once and at each change, for the rest of the process's life.
+///
+/// A change is seen in what the kernel lists. GStreamer's own messages are no help: ALSA sends none, and those of V4L2 stop
+/// when a second monitor of the process, as [`list`] uses, is stopped.
 pub fn watch(outbox: &Outbox) -> ! {
-    let monitor = monitor();
-    let bus = monitor.bus();
-    if monitor.start().is_err() {
-        tracing::info!("no device provider works; only sound cards are watched");
-    }
     let mut told: Option<Vec<Device>> = None;
-    let mut cards = None;
+    let mut kernel = None;
+    let mut restless = 0;
     loop {
-        let now: Vec<Device> = list().into_iter().map(|found| found.told).collect();
-        if told.as_ref() != Some(&now) {
-            outbox.send(FromWorker::Devices(now.clone()));
-            told = Some(now);
+        let now = kernel_list();
+        if kernel.as_ref() != Some(&now) {
+            kernel = Some(now);
+            restless = SETTLING;
         }
-        cards = cards.or_else(|| std::fs::read_to_string(SOUND_CARDS).ok());
-        await_change(&bus, &mut cards);
+        if restless > 0 {
+            restless -= 1;
+            let now: Vec<Device> = list().into_iter().map(|found| found.told).collect();
+            if told.as_ref() != Some(&now) {
+                outbox.send(FromWorker::Devices(now.clone()));
+                told = Some(now);
+            }
+        }
+        std::thread::sleep(LOOK);
     }
 }
 
-fn await_change(bus: &gst::Bus, cards: &mut Option<String>) {
-    let kinds = [gst::MessageType::DeviceAdded, gst::MessageType::DeviceRemoved, gst::MessageType::DeviceChanged];
-    loop {
-        if bus.timed_pop_filtered(LOOK, &kinds).is_some() {
-            std::thread::sleep(SETTLE);
-            while bus.pop_filtered(&kinds).is_some() {}
-            return;
-        }
-        let now = std::fs::read_to_string(SOUND_CARDS).ok();
-        if now != *cards {
-            *cards = now;
-            std::thread::sleep(SETTLE);
-            return;
-        }
-    }
+/// What the kernel has of cameras and sound cards, in whatever form: only changes matter.
+fn kernel_list() -> (Vec<PathBuf>, Option<String>) {
+    let nodes = std::fs::read_dir("/sys/class/video4linux").into_iter().flatten().flatten();
+    // A camera that is plugged in again can get its old number, but not its old inode.
+    let mut nodes: Vec<PathBuf> = nodes
+        .map(|node| {
+            let inode = std::fs::metadata(node.path()).map_or(0, |about| about.ino());
+            node.path().join(inode.to_string())
+        })
+        .collect();
+    nodes.sort();
+    (nodes, std::fs::read_to_string("/proc/asound/cards").ok())
 }
 
 fn monitor() -> gst::DeviceMonitor {
@@ -147,7 +150,7 @@ impl Properties {
 fn identity(kind: DeviceKind, device: &gst::Device, properties: &Properties) -> String {
     let place = properties
         .text("device.bus_path")
-        .or_else(|| alsa_card(properties))
+        .or_else(|| alsa_card(device, properties))
         .or_else(|| properties.text("v4l2.device.bus_info"))
         .unwrap_or_else(|| device.display_name().into());
     let prefix = if kind == DeviceKind::Camera { "camera" } else { "microphone" };
@@ -155,12 +158,16 @@ fn identity(kind: DeviceKind, device: &gst::Device, properties: &Properties) -> 
     format!("{prefix}-{}", place.chars().map(safe).collect::<String>()).chars().take(60).collect()
 }
 
-/// Id of an ALSA card and number of its device: `Loopback-0`.
-fn alsa_card(properties: &Properties) -> Option<String> {
-    let card = properties.number("alsa.card").or_else(|| properties.number("card"))?;
+/// Id of an ALSA card and number of its device, as in `Loopback-0`.
+fn alsa_card(device: &gst::Device, properties: &Properties) -> Option<String> {
+    let card = properties.number("alsa.card")?;
     let id = std::fs::read_to_string(format!("/proc/asound/card{card}/id")).ok()?;
-    let device = properties.number("alsa.device").or_else(|| properties.number("device")).unwrap_or(0);
-    Some(format!("{}-{device}", id.trim()))
+    // Which device of the card it is, only the element knows that would open it: `hw:0,1`.
+    let element = device.create_element(None).ok()?;
+    let opened =
+        element.find_property("device").map(|_| element.property::<Option<String>>("device")).unwrap_or_default();
+    let number = opened.as_deref().and_then(|name| name.rsplit_once(',')).map_or("0", |(_, number)| number);
+    Some(format!("{}-{number}", id.trim()))
 }
 
 /// The USB device that a camera's or sound card's interface belongs to, as a folder in sysfs.

@@ -53,31 +53,22 @@ pub fn microphone(id: String, time: MediaTime, slots: Arc<Slots>, outbox: &Outbo
     });
 }
 
-/// Runs `attempt`, which returns only with why it ended, again and again. The parent hears of the first failure after
-/// each time that it worked.
-fn keep(
-    code: ErrorCode,
-    what: &'static str,
-    outbox: &Outbox,
-    attempt: impl Fn() -> Result<bool, String> + Send + 'static,
-) {
+/// Runs `attempt` again and again. It returns only with why it ended: `Ok` if it had worked until then. The parent hears of
+/// the first failure after each time that it worked.
+fn keep(code: ErrorCode, what: &'static str, outbox: &Outbox, attempt: impl Fn() -> Ended + Send + 'static) {
     let outbox = outbox.clone();
     std::thread::spawn(move || {
         let mut pause = BACK_OFF.0;
         let mut told = false;
         loop {
-            let reason = match attempt() {
-                Ok(worked) => {
-                    if worked {
-                        (pause, told) = (BACK_OFF.0, false);
-                    }
-                    String::from("it stopped")
-                }
-                Err(reason) => reason,
-            };
+            let ended = attempt();
+            if ended.is_ok() {
+                (pause, told) = (BACK_OFF.0, false);
+            }
+            let (Ok(reason) | Err(reason)) = ended;
             tracing::debug!(?code, reason, "source ended");
             if !told {
-                outbox.trouble(code, format!("{what} cannot be used: {reason}."));
+                outbox.trouble(code, format!("{what} cannot be used: {}.", reason.trim_end_matches('.')));
                 told = true;
             }
             std::thread::sleep(pause);
@@ -86,31 +77,36 @@ fn keep(
     });
 }
 
-/// Plays until the source fails or gets stuck. Gives whether it ever gave anything.
-fn run(pipeline: &gst::Pipeline, time: MediaTime, alive: &AtomicU64) -> Result<bool, String> {
+/// Why a source ended: `Ok` if it had given something, `Err` if it never did.
+type Ended = Result<String, String>;
+
+/// Plays until the source fails or gets stuck.
+fn run(pipeline: &gst::Pipeline, time: MediaTime, alive: &AtomicU64) -> Ended {
     let began = time.now_ns();
     alive.store(began, Ordering::Relaxed);
     time.govern(pipeline);
     let bus = pipeline.bus().ok_or("no bus")?;
-    if pipeline.set_state(gst::State::Playing).is_err() {
-        pipeline.set_state(gst::State::Null).ok();
-        return Err(super::first_error(&bus, "it does not start"));
-    }
-    let reason = loop {
-        let end = bus
-            .timed_pop_filtered(gst::ClockTime::from_mseconds(250), &[gst::MessageType::Eos, gst::MessageType::Error]);
+    let reason = match pipeline.set_state(gst::State::Playing) {
+        Ok(_) => await_end(&bus, time, alive),
+        Err(_) => super::first_error(&bus, "it does not start"),
+    };
+    pipeline.set_state(gst::State::Null).ok();
+    if alive.load(Ordering::Relaxed) > began { Ok(reason) } else { Err(reason) }
+}
+
+fn await_end(bus: &gst::Bus, time: MediaTime, alive: &AtomicU64) -> String {
+    let ends = [gst::MessageType::Eos, gst::MessageType::Error];
+    loop {
+        let end = bus.timed_pop_filtered(gst::ClockTime::from_mseconds(250), &ends);
         match end.as_ref().map(|message| message.view()) {
-            Some(gst::MessageView::Error(error)) => break error.error().to_string(),
-            Some(_) => break String::from("it ended"),
+            Some(gst::MessageView::Error(error)) => return error.error().to_string(),
+            Some(_) => return String::from("it ended"),
             None if time.now_ns().saturating_sub(alive.load(Ordering::Relaxed)) > STUCK => {
-                break String::from("it is stuck");
+                return String::from("it is stuck");
             }
             None => {}
         }
-    };
-    pipeline.set_state(gst::State::Null).ok();
-    tracing::info!(reason, "source pipeline ended");
-    if alive.load(Ordering::Relaxed) > began { Ok(true) } else { Err(reason) }
+    }
 }
 
 fn camera_pipeline(id: &str, target: Target) -> Result<gst::Pipeline, String> {
