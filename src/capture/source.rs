@@ -13,7 +13,7 @@ use super::link::Outbox;
 use super::meter::RATE;
 use super::slots::Slots;
 use super::{MediaTime, picture, raw_audio};
-use crate::media::protocol::{DeviceFormat, ErrorCode};
+use crate::media::protocol::{DeviceFormat, DeviceKind, ErrorCode};
 
 /// Between attempts: first, and at most. A camera that is plugged in again is to be back within two seconds.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(1));
@@ -110,8 +110,8 @@ fn await_end(bus: &gst::Bus, time: MediaTime, alive: &AtomicU64) -> String {
 }
 
 fn camera_pipeline(id: &str, target: Target) -> Result<gst::Pipeline, String> {
-    let found = devices::list().into_iter().find(|found| found.told.id == id).ok_or("it is not plugged in")?;
-    let format = best_format(&found.told.formats, target).ok_or("it gives no format that can be used")?;
+    let (device, told) = devices::find(DeviceKind::Camera, id).ok_or("it is not plugged in")?;
+    let format = best_format(&told.formats, target).ok_or("it gives no format that can be used")?;
     tracing::info!(?format, "opening the camera");
     let (caps, decoder) = match format.encoding.as_str() {
         "raw" => ("video/x-raw", ""),
@@ -125,11 +125,11 @@ fn camera_pipeline(id: &str, target: Target) -> Result<gst::Pipeline, String> {
         target.frame_rate.max(1),
         picture(target.width, target.height)
     );
-    assemble(&found.device, &line)
+    assemble(&device, &line)
 }
 
 fn microphone_pipeline(id: &str) -> Result<gst::Pipeline, String> {
-    let device = devices::find(id).ok_or("it is not plugged in")?;
+    let (device, _) = devices::find(DeviceKind::Microphone, id).ok_or("it is not plugged in, or in use")?;
     let line = format!(
         "audioconvert name=in ! audioresample ! {} ! appsink name=out sync=false max-buffers=50 drop=true",
         raw_audio()
