@@ -60,6 +60,16 @@ impl Library {
         Ok(jpeg.map(Bytes::from))
     }
 
+    /// How much there is, outside and inside the trash.
+    pub async fn totals(&self) -> Result<broadcasts::Totals, StoreError> {
+        self.db.read(|db| -> Result<_, StoreError> { Ok(broadcasts::totals(db)?) }).await
+    }
+
+    /// The newest `limit` lines of who did what.
+    pub async fn activity(&self, limit: u32) -> Result<Vec<audit::Entry>, StoreError> {
+        self.db.read(move |db| audit::list(db, None, limit)).await
+    }
+
     /// Changes texts and settings on behalf of `by`; whether the broadcast exists.
     pub async fn edit(&self, by: &str, id: &str, edit: Edit) -> Result<bool, StoreError> {
         self.change(by, "broadcast.edit", id, move |tx, id| Ok(broadcasts::edit(tx, id, &edit)?)).await

@@ -263,6 +263,29 @@ pub fn set_thumbnail(connection: &Connection, id: &str, jpeg: &[u8]) -> Result<(
     Ok(())
 }
 
+/// Sums over the library.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    pub recordings: u64,
+    /// 90 kHz ticks of media outside the trash.
+    pub ticks: u64,
+    /// Bytes of media outside the trash.
+    pub bytes: u64,
+    /// Bytes of media in the trash.
+    pub trash_bytes: u64,
+}
+
+/// How much there is, outside and inside the trash.
+pub fn totals(connection: &Connection) -> Result<Totals> {
+    let sql = "SELECT count(*) FILTER (WHERE trashed_at IS NULL), \
+        coalesce(sum(duration) FILTER (WHERE trashed_at IS NULL), 0), \
+        coalesce(sum(size) FILTER (WHERE trashed_at IS NULL), 0), \
+        coalesce(sum(size) FILTER (WHERE trashed_at IS NOT NULL), 0) FROM broadcasts WHERE state = 'ended'";
+    connection.query_row(sql, [], |row| {
+        Ok(Totals { recordings: row.get(0)?, ticks: row.get(1)?, bytes: row.get(2)?, trash_bytes: row.get(3)? })
+    })
+}
+
 /// All tags in use by what is in the library, most frequent first.
 pub fn tags(connection: &Connection) -> Result<Vec<String>> {
     let mut statement = connection
