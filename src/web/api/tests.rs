@@ -407,7 +407,12 @@ fn the_description_has_every_route() {
         [
             "/api/v1/accounts",
             "/api/v1/accounts/{id}",
+            "/api/v1/broadcasts",
+            "/api/v1/broadcasts/{id}",
+            "/api/v1/broadcasts/{id}/end",
+            "/api/v1/broadcasts/{id}/restore",
             "/api/v1/session",
+            "/api/v1/sources",
             "/api/v1/stream-keys",
             "/api/v1/stream-keys/{id}",
         ]
