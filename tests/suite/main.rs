@@ -1,11 +1,16 @@
 //! Black-box tests of the real executable, and property tests of what is pure.
 
+// A test that meets what it does not expect fails, and says where.
+#![allow(clippy::unwrap_used)]
+
+mod bad_input;
 mod client;
 mod command;
 mod live_playlist;
 mod packager;
 mod playlist_rules;
 mod ranges;
+mod roles;
 mod rtmp;
 mod server;
 mod tidy;
