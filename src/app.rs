@@ -63,6 +63,8 @@ pub async fn serve(config: Config) -> Result<(), Error> {
     let stream_keys = StreamKeys::new(db);
     let studio = Studio::start(config.clone(), library.clone(), stop.clone());
 
+    tokio::spawn(stop.clone().run_until_cancelled_owned(empty_trash(library.clone(), config.trash_days)));
+
     let ready = Ready::new(&http, https.as_ref(), rtmp.as_ref())?;
     let services = Services {
         accounts: accounts.clone(),
@@ -116,6 +118,17 @@ fn take_publishers(
     let (publishes, asked) = mpsc::channel(8);
     tokio::spawn(publishers::admit_all(studio.clone(), keys, asked));
     Ok(tokio::spawn(rtmp::serve(listener, publishes, stop.clone())))
+}
+
+/// Looks into the trash each hour.
+async fn empty_trash(library: Library, days: u32) {
+    let mut hours = tokio::time::interval(Duration::from_secs(3600));
+    loop {
+        hours.tick().await;
+        if let Err(error) = library.purge_trash(days).await {
+            tracing::error!(%error, "the trash cannot be emptied");
+        }
+    }
 }
 
 /// The addresses that really came up.

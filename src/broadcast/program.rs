@@ -23,8 +23,8 @@ const IDLE: Duration = Duration::from_secs(20);
 /// Segments in the preview's playlist.
 const PREVIEW_SEGMENTS: usize = 5;
 
-/// A worker whose parts stay away this long hangs. Parts come at least each second.
-const PARTS_WATCHDOG: Duration = Duration::from_millis(1800);
+/// A worker whose parts stay away this long hangs. Parts are at most a second long.
+const PARTS_WATCHDOG: Duration = Duration::from_millis(1300);
 
 /// A publisher may pause, its worker not: it reports at least each second.
 const REPORTS_WATCHDOG: Duration = Duration::from_millis(3500);

@@ -1,6 +1,7 @@
 //! Cameras and microphones of this machine: their stable identity, what they can give, and which belong together. To
 //! open one and keep it open is [`super::source`]'s.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,110 +10,157 @@ use gst::prelude::*;
 use super::link::Outbox;
 use crate::media::protocol::{Device, DeviceFormat, DeviceKind, FromWorker};
 
-/// How often the sound cards are looked at: ALSA does not tell of a new one.
-const LOOK: gst::ClockTime = gst::ClockTime::from_seconds(2);
-/// udev tells of a device before its nodes are ready, and of one camera in several messages.
-const SETTLE: Duration = Duration::from_millis(300);
+/// How often the kernel's list is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+/// How many looks after a change the devices are listed anew: udev and a driver need a moment to make a device usable.
+const SETTLING: u32 = 10;
+/// How ids of microphones begin that ALSA gives by itself, without a sound server.
+const ALSA: &str = "microphone-alsa-";
 /// Formats of one camera that are told.
 const MAX_FORMATS: usize = 40;
-const SOUND_CARDS: &str = "/proc/asound/cards";
 
 /// A device as GStreamer opens it and as we tell of it.
 pub struct Found {
-    pub device: gst::Device,
+    /// None for a microphone that someone has open: GStreamer's provider passes it over.
+    pub device: Option<gst::Device>,
     pub told: Device,
 }
 
 /// All cameras and microphones now. Empty where there is no udev and no sound.
 pub fn list() -> Vec<Found> {
-    let monitor = monitor();
-    if monitor.start().is_err() {
-        tracing::debug!("no device provider works");
-        return Vec::new();
-    }
-    let devices: Vec<gst::Device> = monitor.devices().into_iter().collect();
-    monitor.stop();
-    describe(devices)
-}
-
-/// The device with this id, if it is there.
-pub fn find(id: &str) -> Option<gst::Device> {
-    list().into_iter().find(|found| found.told.id == id).map(|found| found.device)
-}
-
-/// Tells the parent of all devices, at once and at each change, for the rest of the process's life.
-pub fn watch(outbox: &Outbox) -> ! {
-    let monitor = monitor();
-    let bus = monitor.bus();
-    if monitor.start().is_err() {
-        tracing::info!("no device provider works; only sound cards are watched");
-    }
-    let mut told: Option<Vec<Device>> = None;
-    let mut cards = None;
-    loop {
-        let now: Vec<Device> = list().into_iter().map(|found| found.told).collect();
-        if told.as_ref() != Some(&now) {
-            outbox.send(FromWorker::Devices(now.clone()));
-            told = Some(now);
-        }
-        cards = cards.or_else(|| std::fs::read_to_string(SOUND_CARDS).ok());
-        await_change(&bus, &mut cards);
-    }
-}
-
-fn await_change(bus: &gst::Bus, cards: &mut Option<String>) {
-    let kinds = [gst::MessageType::DeviceAdded, gst::MessageType::DeviceRemoved, gst::MessageType::DeviceChanged];
-    loop {
-        if bus.timed_pop_filtered(LOOK, &kinds).is_some() {
-            std::thread::sleep(SETTLE);
-            while bus.pop_filtered(&kinds).is_some() {}
-            return;
-        }
-        let now = std::fs::read_to_string(SOUND_CARDS).ok();
-        if now != *cards {
-            *cards = now;
-            std::thread::sleep(SETTLE);
-            return;
-        }
-    }
-}
-
-fn monitor() -> gst::DeviceMonitor {
-    let monitor = gst::DeviceMonitor::new();
-    monitor.add_filter(Some("Video/Source"), None);
-    monitor.add_filter(Some("Audio/Source"), None);
-    monitor
-}
-
-fn describe(devices: Vec<gst::Device>) -> Vec<Found> {
-    let mut found: Vec<(Found, Option<PathBuf>)> = Vec::new();
-    let mut stems: Vec<String> = Vec::new();
-    for device in devices {
-        let kind = if device.has_classes("Video/Source") { DeviceKind::Camera } else { DeviceKind::Microphone };
-        let properties = Properties(device.properties());
-        if properties.text("device.class").as_deref() == Some("monitor") {
-            continue; // what the loudspeaker plays, not a microphone
-        }
-        let caps = device.caps();
-        let formats = if kind == DeviceKind::Camera { formats(caps.as_deref()) } else { Vec::new() };
-        let stem = identity(kind, &device, &properties);
-        let twins = stems.iter().filter(|other| **other == stem).count();
-        stems.push(stem.clone());
-        let told = Device {
-            id: if twins == 0 { stem } else { format!("{stem}-{}", twins + 1) },
-            kind,
-            label: device.display_name().into(),
-            gives_h264: formats.iter().any(|format| format.encoding == "h264"),
-            formats,
-            sibling: None,
-        };
-        let hangs_on = usb_device(kind, &properties);
-        found.push((Found { device, told }, hangs_on));
+    let mut found = described("Video/Source", DeviceKind::Camera);
+    let microphones = described("Audio/Source", DeviceKind::Microphone);
+    // Where a sound server owns the cards, its microphones are all there are.
+    let served = microphones.iter().any(|(found, _)| !found.told.id.starts_with(ALSA));
+    let known: Vec<String> = microphones.iter().map(|(found, _)| found.told.id.clone()).collect();
+    found.extend(microphones);
+    if !served {
+        found.extend(open_microphones(Path::new("/proc/asound"), &known));
     }
     pair_up(&mut found);
     let mut found: Vec<Found> = found.into_iter().map(|(found, _)| found).collect();
     found.sort_by(|a, b| (a.told.kind as u8, &a.told.id).cmp(&(b.told.kind as u8, &b.told.id)));
     found
+}
+
+/// The camera or microphone with this id, if it is there and can be opened. Looks at none of the other kind: a sound card is
+/// not to be probed because a camera is missing.
+pub fn find(kind: DeviceKind, id: &str) -> Option<(gst::Device, Device)> {
+    let class = if kind == DeviceKind::Camera { "Video/Source" } else { "Audio/Source" };
+    let (found, _) = described(class, kind).into_iter().find(|(found, _)| found.told.id == id)?;
+    Some((found.device?, found.told))
+}
+
+/// Tells the parent of all devices, at once and at each change, for the rest of the process's life.
+///
+/// A change is seen in what the kernel lists. GStreamer's own messages are no help: ALSA sends none, and those of V4L2 did
+/// not arrive where a second monitor, as [`list`] uses, had come and gone.
+pub fn watch(outbox: &Outbox) -> ! {
+    let mut told: Option<Vec<Device>> = None;
+    let mut kernel = None;
+    let mut restless = 0;
+    loop {
+        let now = kernel_list();
+        if kernel.as_ref() != Some(&now) {
+            kernel = Some(now);
+            restless = SETTLING;
+        }
+        if restless > 0 {
+            restless -= 1;
+            let now: Vec<Device> = list().into_iter().map(|found| found.told).collect();
+            if told.as_ref() != Some(&now) {
+                outbox.send(FromWorker::Devices(now.clone()));
+                told = Some(now);
+            }
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// What the kernel has of cameras and sound cards, in whatever form: only changes matter.
+fn kernel_list() -> (Vec<PathBuf>, Option<String>) {
+    let nodes = std::fs::read_dir("/sys/class/video4linux").into_iter().flatten().flatten();
+    // A camera that is plugged in again can get its old number, but not its old inode.
+    let mut nodes: Vec<PathBuf> = nodes
+        .map(|node| {
+            let inode = std::fs::metadata(node.path()).map_or(0, |about| about.ino());
+            node.path().join(inode.to_string())
+        })
+        .collect();
+    nodes.sort();
+    (nodes, std::fs::read_to_string("/proc/asound/cards").ok())
+}
+
+/// What GStreamer's providers find of one class, and on which USB device it hangs.
+fn described(class: &str, kind: DeviceKind) -> Vec<(Found, Option<PathBuf>)> {
+    let monitor = gst::DeviceMonitor::new();
+    monitor.add_filter(Some(class), None);
+    if monitor.start().is_err() {
+        tracing::debug!(class, "no device provider works");
+        return Vec::new();
+    }
+    let devices: Vec<gst::Device> = monitor.devices().into_iter().collect();
+    monitor.stop();
+    let mut stems: Vec<String> = Vec::new();
+    devices.into_iter().filter_map(|device| describe(device, kind, &mut stems)).collect()
+}
+
+/// `stems` are the ids given so far: twins at one place are numbered.
+fn describe(device: gst::Device, kind: DeviceKind, stems: &mut Vec<String>) -> Option<(Found, Option<PathBuf>)> {
+    let properties = Properties(device.properties());
+    tracing::trace!(name = %device.display_name(), properties = ?properties.0, "a device");
+    if properties.text("device.class").as_deref() == Some("monitor") {
+        return None; // what the loudspeaker plays, not a microphone
+    }
+    let caps = device.caps();
+    let formats = if kind == DeviceKind::Camera { formats(caps.as_deref()) } else { Vec::new() };
+    let stem = identity(kind, &device, &properties);
+    let twins = stems.iter().filter(|other| **other == stem).count();
+    stems.push(stem.clone());
+    let told = Device {
+        id: if twins == 0 { stem } else { format!("{stem}-{}", twins + 1) },
+        kind,
+        label: device.display_name().into(),
+        gives_h264: formats.iter().any(|format| format.encoding == "h264"),
+        formats,
+        sibling: None,
+    };
+    let hangs_on = usb_device(kind, &properties);
+    Some((Found { device: Some(device), told }, hangs_on))
+}
+
+/// Microphones that the kernel (`asound` is its folder in /proc) has and that are not among the `known`: they are in use.
+fn open_microphones(asound: &Path, known: &[String]) -> Vec<(Found, Option<PathBuf>)> {
+    let mut found = Vec::new();
+    for card in folders(asound, "card") {
+        let Ok(id) = std::fs::read_to_string(card.join("id")) else { continue };
+        for recorder in folders(&card, "pcm").iter().filter(|folder| folder.to_string_lossy().ends_with('c')) {
+            let about = std::fs::read_to_string(recorder.join("info")).unwrap_or_default();
+            let line = |key: &str| about.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(": "));
+            let (Some(number), Some(name)) = (line("device"), line("name")) else { continue };
+            let told = Device {
+                id: safe_id(&format!("{ALSA}{}-{number}", id.trim())),
+                kind: DeviceKind::Microphone,
+                label: String::from(name),
+                formats: Vec::new(),
+                gives_h264: false,
+                sibling: None,
+            };
+            if !known.contains(&told.id) {
+                let hangs_on = line("card").and_then(sound_card_on_usb);
+                found.push((Found { device: None, told }, hangs_on));
+            }
+        }
+    }
+    found
+}
+
+/// The folders in `parent` whose names begin with `prefix` and a digit.
+fn folders(parent: &Path, prefix: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(parent).into_iter().flatten().flatten();
+    let numbered =
+        |name: &str| name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    entries.filter(|entry| entry.file_name().to_str().is_some_and(numbered)).map(|entry| entry.path()).collect()
 }
 
 /// Tells each camera of the microphone on its own USB device.
@@ -144,37 +192,46 @@ impl Properties {
 
 /// An id from where the device hangs (bus path, card's name), never from the number it got by chance.
 fn identity(kind: DeviceKind, device: &gst::Device, properties: &Properties) -> String {
-    let place = properties
-        .text("device.bus_path")
-        .or_else(|| alsa_card(properties))
+    let place = alsa_card(device, properties)
+        .or_else(|| properties.text("device.bus_path"))
         .or_else(|| properties.text("v4l2.device.bus_info"))
         .unwrap_or_else(|| device.display_name().into());
-    let prefix = if kind == DeviceKind::Camera { "camera" } else { "microphone" };
-    let safe = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
-    format!("{prefix}-{}", place.chars().map(safe).collect::<String>()).chars().take(60).collect()
+    let prefix = if kind == DeviceKind::Camera { "camera-" } else { "microphone-" };
+    safe_id(&format!("{prefix}{place}"))
 }
 
-/// Id of an ALSA card and number of its device: `Loopback-0`.
-fn alsa_card(properties: &Properties) -> Option<String> {
-    let card = properties.number("alsa.card").or_else(|| properties.number("card"))?;
+/// An id that stands in addresses as it is.
+fn safe_id(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(60).collect()
+}
+
+/// Id of an ALSA card and number of its device, as in `Loopback-0`.
+fn alsa_card(device: &gst::Device, properties: &Properties) -> Option<String> {
+    if properties.text("device.api").as_deref() != Some("alsa") {
+        return None;
+    }
+    let card = properties.number("alsa.card")?;
     let id = std::fs::read_to_string(format!("/proc/asound/card{card}/id")).ok()?;
-    let device = properties.number("alsa.device").or_else(|| properties.number("device")).unwrap_or(0);
-    Some(format!("{}-{device}", id.trim()))
+    // Which device of the card it is, only the element knows that would open it: `hw:0,1`.
+    let element = device.create_element(None).ok()?;
+    let opened =
+        element.find_property("device").map(|_| element.property::<Option<String>>("device")).unwrap_or_default();
+    let number = opened.as_deref().and_then(|name| name.rsplit_once(',')).map_or("0", |(_, number)| number);
+    Some(format!("alsa-{}-{number}", id.trim()))
 }
 
 /// The USB device that a camera's or sound card's interface belongs to, as a folder in sysfs.
 fn usb_device(kind: DeviceKind, properties: &Properties) -> Option<PathBuf> {
-    let node = match kind {
-        DeviceKind::Camera => {
-            let path = properties.text("device.path").or_else(|| properties.text("api.v4l2.path"))?;
-            Path::new("/sys/class/video4linux").join(Path::new(&path).file_name()?)
-        }
-        DeviceKind::Microphone => PathBuf::from(format!(
-            "/sys/class/sound/card{}",
-            properties.number("alsa.card").or_else(|| properties.number("card"))?
-        )),
-    };
+    if kind == DeviceKind::Microphone {
+        return sound_card_on_usb(&properties.number("alsa.card")?.to_string());
+    }
+    let path = properties.text("device.path").or_else(|| properties.text("api.v4l2.path"))?;
+    let node = Path::new("/sys/class/video4linux").join(Path::new(&path).file_name()?);
     usb_parent(&std::fs::canonicalize(node.join("device")).ok()?)
+}
+
+fn sound_card_on_usb(number: &str) -> Option<PathBuf> {
+    usb_parent(&std::fs::canonicalize(format!("/sys/class/sound/card{number}/device")).ok()?)
 }
 
 /// `…/usb1/1-1/1-1:1.0` belongs to `…/usb1/1-1`.
@@ -269,9 +326,24 @@ mod tests {
     }
 
     #[test]
+    fn a_microphone_in_use_is_told_from_the_kernels_list() {
+        let asound = tempfile::tempdir().unwrap();
+        for (folder, device) in [("pcm0c", 0), ("pcm0p", 0), ("pcm1c", 1)] {
+            let folder = asound.path().join("card2").join(folder);
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join("info"), format!("card: 2\ndevice: {device}\nname: USB Audio\n")).unwrap();
+        }
+        std::fs::write(asound.path().join("card2/id"), "C920\n").unwrap();
+        let known = [String::from("microphone-alsa-C920-1")];
+        let found = open_microphones(asound.path(), &known);
+        let told: Vec<_> = found.iter().map(|(found, _)| (found.told.id.as_str(), found.told.label.as_str())).collect();
+        assert_eq!(told, [("microphone-alsa-C920-0", "USB Audio")]);
+    }
+
+    #[test]
     fn a_machine_without_devices_has_an_empty_list() {
         gst::init().unwrap();
         assert!(list().iter().all(|found| crate::base::ids::is_id(&found.told.id)));
-        assert!(find("camera-nowhere").is_none());
+        assert!(find(DeviceKind::Camera, "camera-nowhere").is_none());
     }
 }

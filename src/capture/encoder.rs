@@ -46,7 +46,7 @@ pub fn description(name: &str, target: Target) -> String {
             u64::from(kbps) * 1000
         ),
     };
-    format!("{element} ! h264parse config-interval=-1")
+    format!("{element} ! h264parse")
 }
 
 /// The first encoder that works, or the wanted one if it does.

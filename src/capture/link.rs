@@ -185,7 +185,7 @@ fn send(socket: &mut UnixStream, message: &FromWorker) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::protocol::{Part, Stats};
+    use crate::media::protocol::Part;
     use bytes::Bytes;
 
     fn cut(start: u64, independent: bool, size: usize) -> Cut {
@@ -200,8 +200,8 @@ mod tests {
         for n in 0..40 {
             outbox.part(cut(n, n % 5 == 0, 1 << 20));
         }
-        assert!(outbox.frames_dropped() >= 6 * 25);
-        outbox.offer(FromWorker::Stats(Stats::default()));
+        // How many fit depends on when the writer takes the first: eight or so of forty.
+        assert!(outbox.frames_dropped() >= 6 * 20);
 
         let mut parts = Vec::new();
         let taken = outbox.clone();
@@ -219,9 +219,10 @@ mod tests {
         taken.part(cut(100, true, 10));
         taken.part(cut(101, false, 10));
         let parts = reader.join().unwrap();
-        let breaks: Vec<_> = parts.windows(2).filter(|w| w[0].start + 1 != w[1].start).map(|w| &w[1]).collect();
-        assert_eq!(breaks.len(), 1);
-        assert!(breaks[0].independent && breaks[0].discontinuity);
+        let mut breaks = parts.windows(2).filter(|w| w[0].start + 1 != w[1].start).map(|w| &w[1]).peekable();
+        assert!(breaks.peek().is_some());
+        assert!(breaks.all(|part| part.independent && part.discontinuity));
+        assert_eq!(parts.len() as u64 + outbox.frames_dropped() / 6, 42, "sent or counted");
     }
 
     #[test]

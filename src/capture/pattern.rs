@@ -50,6 +50,8 @@ pub struct Pattern {
     scene: Vec<u8>,
     scene_width: usize,
     noise: Vec<u8>,
+    /// Both chroma planes, still: a slow wash of colour.
+    chroma: Vec<u8>,
     /// Local time minus UTC.
     offset_ms: i64,
 }
@@ -62,16 +64,15 @@ impl Pattern {
         let scene = (0..scene_width * scene_height).map(|at| scene_luma(at % scene_width, at / scene_width)).collect();
         // Roughly what a small sensor adds indoors: the sum of two dice, up to 4 steps.
         let noise = (0..NOISE + scene_width).map(|_| random.below(3) + random.below(3)).collect();
-        Self { layout, scene, scene_width, noise, offset_ms }
+        Self { layout, scene, scene_width, noise, chroma: wash(layout), offset_ms }
     }
 
     /// Paints frame `number` into `picture` ([`Layout::size`] bytes), stamped with `unix_ms`.
     pub fn paint(&self, picture: &mut [u8], number: u64, unix_ms: i64) {
         let Some((luma, chroma)) = picture.split_at_mut_checked(self.layout.luma_size()) else { return };
         self.paint_scene(luma, number);
-        for (at, value) in chroma.iter_mut().enumerate() {
-            *value = 118 + ((at >> 9) as u8 & 15);
-        }
+        let length = chroma.len().min(self.chroma.len());
+        chroma[..length].copy_from_slice(&self.chroma[..length]);
         self.paint_cells(luma, number, unix_ms);
         self.paint_digits(luma, unix_ms);
     }
@@ -141,6 +142,15 @@ fn scene_luma(x: usize, y: usize) -> u8 {
     let fine = (x / 11.0 + (y / 37.0).sin() * 3.0).sin() * (y / 13.0).cos();
     let weave = ((x * 0.9).sin() * (y * 0.8).sin()) * 0.25;
     (120.0 + 25.0 * broad + 14.0 * fine + 10.0 * weave).clamp(40.0, 200.0) as u8
+}
+
+fn wash(layout: Layout) -> Vec<u8> {
+    let stride = layout.chroma_stride();
+    let rows = layout.height.div_ceil(2);
+    let wave = |at: usize, of: usize| (at as f32 / of.max(1) as f32 * std::f32::consts::TAU).sin();
+    let blue = (0..stride * rows).map(|at| 132.0 + 12.0 * wave(at % stride, stride) + 6.0 * wave(at / stride, rows));
+    let red = (0..stride * rows).map(|at| 122.0 - 14.0 * wave(at % stride, stride) + 8.0 * wave(at / stride, 2 * rows));
+    blue.chain(red).map(|value| value as u8).collect()
 }
 
 /// To and fro between 0 and [`PAN`] - 1.

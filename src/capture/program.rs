@@ -23,6 +23,9 @@ const PRIMING: u64 = 1024;
 /// Frames that may wait for the encoder before the oldest is left out.
 const BACKLOG: u32 = 15;
 
+/// Frames that wait at the start for the sound's configuration: some seconds.
+const EARLY: usize = 150;
+
 /// The running pipeline.
 pub struct Program {
     pipeline: gst::Pipeline,
@@ -161,11 +164,13 @@ impl Sink {
             key: !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT),
             data,
         };
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        self.configure(&mut state, sample)?;
+        let mut guard = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = &mut *guard;
+        self.configure(state, sample)?;
         match &mut state.fragmenter {
             Some(fragmenter) => self.deliver(fragmenter, frame)?,
-            None => state.early_video.push(frame),
+            None if state.early_video.len() < EARLY => state.early_video.push(frame),
+            None => return Err(String::from("no sound comes out of the encoder")),
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use super::link::Outbox;
 use super::meter::RATE;
 use super::slots::Slots;
 use super::{MediaTime, picture, raw_audio};
-use crate::media::protocol::{DeviceFormat, ErrorCode};
+use crate::media::protocol::{DeviceFormat, DeviceKind, ErrorCode};
 
 /// Between attempts: first, and at most. A camera that is plugged in again is to be back within two seconds.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(1));
@@ -53,31 +53,22 @@ pub fn microphone(id: String, time: MediaTime, slots: Arc<Slots>, outbox: &Outbo
     });
 }
 
-/// Runs `attempt`, which returns only with why it ended, again and again. The parent hears of the first failure after
-/// each time that it worked.
-fn keep(
-    code: ErrorCode,
-    what: &'static str,
-    outbox: &Outbox,
-    attempt: impl Fn() -> Result<bool, String> + Send + 'static,
-) {
+/// Runs `attempt` again and again. It returns only with why it ended: `Ok` if it had worked until then. The parent hears of
+/// the first failure after each time that it worked.
+fn keep(code: ErrorCode, what: &'static str, outbox: &Outbox, attempt: impl Fn() -> Ended + Send + 'static) {
     let outbox = outbox.clone();
     std::thread::spawn(move || {
         let mut pause = BACK_OFF.0;
         let mut told = false;
         loop {
-            let reason = match attempt() {
-                Ok(worked) => {
-                    if worked {
-                        (pause, told) = (BACK_OFF.0, false);
-                    }
-                    String::from("it stopped")
-                }
-                Err(reason) => reason,
-            };
+            let ended = attempt();
+            if ended.is_ok() {
+                (pause, told) = (BACK_OFF.0, false);
+            }
+            let (Ok(reason) | Err(reason)) = ended;
             tracing::debug!(?code, reason, "source ended");
             if !told {
-                outbox.trouble(code, format!("{what} cannot be used: {reason}."));
+                outbox.trouble(code, format!("{what} cannot be used: {}.", reason.trim_end_matches('.')));
                 told = true;
             }
             std::thread::sleep(pause);
@@ -86,36 +77,41 @@ fn keep(
     });
 }
 
-/// Plays until the source fails or gets stuck. Gives whether it ever gave anything.
-fn run(pipeline: &gst::Pipeline, time: MediaTime, alive: &AtomicU64) -> Result<bool, String> {
+/// Why a source ended: `Ok` if it had given something, `Err` if it never did.
+type Ended = Result<String, String>;
+
+/// Plays until the source fails or gets stuck.
+fn run(pipeline: &gst::Pipeline, time: MediaTime, alive: &AtomicU64) -> Ended {
     let began = time.now_ns();
     alive.store(began, Ordering::Relaxed);
     time.govern(pipeline);
     let bus = pipeline.bus().ok_or("no bus")?;
-    if pipeline.set_state(gst::State::Playing).is_err() {
-        pipeline.set_state(gst::State::Null).ok();
-        return Err(super::first_error(&bus, "it does not start"));
-    }
-    let reason = loop {
-        let end = bus
-            .timed_pop_filtered(gst::ClockTime::from_mseconds(250), &[gst::MessageType::Eos, gst::MessageType::Error]);
+    let reason = match pipeline.set_state(gst::State::Playing) {
+        Ok(_) => await_end(&bus, time, alive),
+        Err(_) => super::first_error(&bus, "it does not start"),
+    };
+    pipeline.set_state(gst::State::Null).ok();
+    if alive.load(Ordering::Relaxed) > began { Ok(reason) } else { Err(reason) }
+}
+
+fn await_end(bus: &gst::Bus, time: MediaTime, alive: &AtomicU64) -> String {
+    let ends = [gst::MessageType::Eos, gst::MessageType::Error];
+    loop {
+        let end = bus.timed_pop_filtered(gst::ClockTime::from_mseconds(250), &ends);
         match end.as_ref().map(|message| message.view()) {
-            Some(gst::MessageView::Error(error)) => break error.error().to_string(),
-            Some(_) => break String::from("it ended"),
+            Some(gst::MessageView::Error(error)) => return error.error().to_string(),
+            Some(_) => return String::from("it ended"),
             None if time.now_ns().saturating_sub(alive.load(Ordering::Relaxed)) > STUCK => {
-                break String::from("it is stuck");
+                return String::from("it is stuck");
             }
             None => {}
         }
-    };
-    pipeline.set_state(gst::State::Null).ok();
-    tracing::info!(reason, "source pipeline ended");
-    if alive.load(Ordering::Relaxed) > began { Ok(true) } else { Err(reason) }
+    }
 }
 
 fn camera_pipeline(id: &str, target: Target) -> Result<gst::Pipeline, String> {
-    let found = devices::list().into_iter().find(|found| found.told.id == id).ok_or("it is not plugged in")?;
-    let format = best_format(&found.told.formats, target).ok_or("it gives no format that can be used")?;
+    let (device, told) = devices::find(DeviceKind::Camera, id).ok_or("it is not plugged in")?;
+    let format = best_format(&told.formats, target).ok_or("it gives no format that can be used")?;
     tracing::info!(?format, "opening the camera");
     let (caps, decoder) = match format.encoding.as_str() {
         "raw" => ("video/x-raw", ""),
@@ -129,11 +125,11 @@ fn camera_pipeline(id: &str, target: Target) -> Result<gst::Pipeline, String> {
         target.frame_rate.max(1),
         picture(target.width, target.height)
     );
-    assemble(&found.device, &line)
+    assemble(&device, &line)
 }
 
 fn microphone_pipeline(id: &str) -> Result<gst::Pipeline, String> {
-    let device = devices::find(id).ok_or("it is not plugged in")?;
+    let (device, _) = devices::find(DeviceKind::Microphone, id).ok_or("it is not plugged in, or in use")?;
     let line = format!(
         "audioconvert name=in ! audioresample ! {} ! appsink name=out sync=false max-buffers=50 drop=true",
         raw_audio()

@@ -3,6 +3,7 @@
 //! A command reads its flags here and calls one function of the floors below; nothing is done here itself.
 
 mod account;
+mod check;
 mod serve;
 pub mod worker;
 
@@ -40,6 +41,8 @@ enum Command {
         #[arg(long, global = true, value_name = "DIR")]
         data: Option<String>,
     },
+    /// What this box has and lacks: cameras, microphones, encoders and their speed, disk, clock
+    Check(check::Flags),
     /// What serve starts for itself
     #[command(hide = true)]
     Worker {
@@ -66,6 +69,10 @@ fn run(command: Command) -> ExitCode {
         Command::Serve(flags) => serve::run(&flags),
         Command::Account { command, data } => match data_directory(data) {
             Ok(data) => account::run(command, &data),
+            Err(error) => usage(&error.to_string()),
+        },
+        Command::Check(flags) => match data_directory(flags.data) {
+            Ok(data) => check::run(&data, flags.json),
             Err(error) => usage(&error.to_string()),
         },
         Command::Worker { kind: WorkerKind::Capture } => worker::main(),

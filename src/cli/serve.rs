@@ -1,5 +1,6 @@
 //! `siaran serve`: settles the settings, starts the log, runs the program until it is told to stop.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -39,7 +40,8 @@ fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {
 /// Stdout belongs to the line that says where we listen.
 fn start_log(config: &Config) {
     let filter = EnvFilter::try_new(&config.log).unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
 }
 
 impl clap::Args for Flags {

@@ -60,6 +60,16 @@ impl Library {
         Ok(jpeg.map(Bytes::from))
     }
 
+    /// How much there is, outside and inside the trash.
+    pub async fn totals(&self) -> Result<broadcasts::Totals, StoreError> {
+        self.db.read(|db| -> Result<_, StoreError> { Ok(broadcasts::totals(db)?) }).await
+    }
+
+    /// The newest `limit` lines of who did what.
+    pub async fn activity(&self, limit: u32) -> Result<Vec<audit::Entry>, StoreError> {
+        self.db.read(move |db| audit::list(db, None, limit)).await
+    }
+
     /// Changes texts and settings on behalf of `by`; whether the broadcast exists.
     pub async fn edit(&self, by: &str, id: &str, edit: Edit) -> Result<bool, StoreError> {
         self.change(by, "broadcast.edit", id, move |tx, id| Ok(broadcasts::edit(tx, id, &edit)?)).await
@@ -162,6 +172,18 @@ impl Library {
         });
         let unlinked = unlinked.await.map_err(io::Error::other)??;
         self.db.write(move |tx| -> Result<(), StoreError> { Ok(media::drop_garbage(tx, &unlinked)?) }).await?;
+        Ok(())
+    }
+
+    /// Deletes for good what has lain in the trash for `days`, by the wall clock.
+    pub async fn purge_trash(&self, days: u32) -> Result<(), LibraryError> {
+        let before = clock::wall_ms() - i64::from(days) * 86_400_000;
+        let due =
+            self.db.read(move |db| -> Result<_, StoreError> { Ok(broadcasts::trashed_before(db, before)?) }).await?;
+        for id in due {
+            tracing::info!(broadcast = id, "its time in the trash is over");
+            self.delete("siaran", &id).await?;
+        }
         Ok(())
     }
 

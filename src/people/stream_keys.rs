@@ -2,7 +2,7 @@
 
 use super::{Page, PeopleError, Person, StreamKey};
 use crate::accounts::token::TokenHash;
-use crate::accounts::{Audience, account};
+use crate::accounts::{Audience, Role, account};
 use crate::base::{clock, ids};
 use crate::store::{Connection, Db, StoreError, audit, stream_keys};
 
@@ -104,7 +104,7 @@ impl StreamKeys {
     /// Whether a publisher that was let in with this key may go on.
     pub async fn is_live(&self, id: &str) -> Result<bool, StoreError> {
         let id = id.to_string();
-        let key = self.db.read(move |connection| stream_keys::get(connection, &id)).await?;
-        Ok(key.is_some_and(|key: StreamKey| key.revoked_at.is_none()))
+        let role = self.db.read(move |connection| stream_keys::owner_role(connection, &id)).await?;
+        Ok(role.is_some_and(Role::can_broadcast))
     }
 }

@@ -240,6 +240,12 @@ pub fn set_trashed(connection: &Connection, id: &str, trashed_at: Option<i64>) -
     Ok(connection.execute("UPDATE broadcasts SET trashed_at = ?2 WHERE id = ?1", params![id, trashed_at])? > 0)
 }
 
+/// Ids of what was put into the trash before a time, milliseconds since 1970. A clock that has gone back names less, never more.
+pub fn trashed_before(connection: &Connection, before: i64) -> Result<Vec<String>> {
+    let mut statement = connection.prepare("SELECT id FROM broadcasts WHERE trashed_at < ?1")?;
+    statement.query_map([before], |row| row.get(0))?.collect()
+}
+
 pub fn delete(connection: &Connection, id: &str) -> Result<()> {
     connection.execute("DELETE FROM broadcasts WHERE id = ?1", [id])?;
     Ok(())
@@ -255,6 +261,29 @@ pub fn thumbnail(connection: &Connection, id: &str) -> Result<Option<Vec<u8>>> {
 pub fn set_thumbnail(connection: &Connection, id: &str, jpeg: &[u8]) -> Result<()> {
     connection.execute("UPDATE broadcasts SET thumbnail = ?2 WHERE id = ?1", params![id, jpeg])?;
     Ok(())
+}
+
+/// Sums over the library.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    pub recordings: u64,
+    /// 90 kHz ticks of media outside the trash.
+    pub ticks: u64,
+    /// Bytes of media outside the trash.
+    pub bytes: u64,
+    /// Bytes of media in the trash.
+    pub trash_bytes: u64,
+}
+
+/// How much there is, outside and inside the trash.
+pub fn totals(connection: &Connection) -> Result<Totals> {
+    let sql = "SELECT count(*) FILTER (WHERE trashed_at IS NULL), \
+        coalesce(sum(duration) FILTER (WHERE trashed_at IS NULL), 0), \
+        coalesce(sum(size) FILTER (WHERE trashed_at IS NULL), 0), \
+        coalesce(sum(size) FILTER (WHERE trashed_at IS NOT NULL), 0) FROM broadcasts WHERE state = 'ended'";
+    connection.query_row(sql, [], |row| {
+        Ok(Totals { recordings: row.get(0)?, ticks: row.get(1)?, bytes: row.get(2)?, trash_bytes: row.get(3)? })
+    })
 }
 
 /// All tags in use by what is in the library, most frequent first.

@@ -61,6 +61,15 @@ pub fn by_hash(connection: &Connection, hash: TokenHash) -> Result<Option<(Strea
     Ok(row.optional()?)
 }
 
+/// The role of a live key's owner; `None` when the key is revoked or its owner disabled.
+pub fn owner_role(connection: &Connection, id: &str) -> Result<Option<Role>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT a.role FROM stream_keys k JOIN accounts a ON a.id = k.account_id
+         WHERE k.id = ?1 AND k.revoked_at IS NULL AND a.disabled_at IS NULL",
+    )?;
+    Ok(statement.query_row([id], |row| super::word(row, 0)).optional()?)
+}
+
 /// At most `limit` live keys, of `owner` or (`None`) of everybody, in the order of their making behind key `after`.
 /// `None` when there is no key `after`.
 pub fn list(

@@ -136,7 +136,7 @@ fn accounts(request: &HttpRequest) -> Result<&Accounts, Problem> {
 }
 
 /// What may be reached while there is no admin yet.
-const OPEN_BEFORE_SETUP: &[&str] = &["/setup", "/assets", "/healthz", "/favicon.ico"];
+const OPEN_BEFORE_SETUP: &[&str] = &["/setup", "/language", "/assets", "/healthz", "/favicon.ico"];
 
 /// For `App::wrap(from_fn(…))`: until there is an admin, nothing but setup can be done.
 pub async fn setup_gate<B: MessageBody>(

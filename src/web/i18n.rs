@@ -2,6 +2,7 @@
 //! The texts themselves stand in the files below, by family of pages; a text that lacks a language does not compile.
 
 mod admin;
+mod problems;
 mod site;
 mod studio;
 mod watch;
@@ -105,6 +106,14 @@ impl Lang {
             self.weekdays().split(' ').nth(local.weekday().to_monday_zero_offset() as usize).unwrap_or_default();
         let month = self.months().split(' ').nth(local.month() as usize - 1).unwrap_or_default();
         self.date_line(weekday, local.day(), month, local.year(), local.hour(), local.minute())
+    }
+
+    /// The day alone: "3 November 2025".
+    pub fn day(self, at_ms: i64) -> String {
+        let Ok(time) = jiff::Timestamp::from_millisecond(at_ms) else { return String::new() };
+        let local = time.to_zoned(jiff::tz::TimeZone::system());
+        let month = self.months().split(' ').nth(local.month() as usize - 1).unwrap_or_default();
+        format!("{} {month} {}", local.day(), local.year())
     }
 
     /// Hours, minutes and seconds as a player shows them: `1:02:03`, `4:05`.

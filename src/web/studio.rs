@@ -68,27 +68,27 @@ async fn preview_file(
 }
 
 #[derive(Serialize)]
-struct Status {
-    sources: Vec<Source>,
-    broadcasts: Vec<OnAir>,
+pub struct Status {
+    pub sources: Vec<Source>,
+    pub broadcasts: Vec<OnAir>,
     /// Seconds of recording that fit on the disk at the present bit rate.
-    disk_left_s: u64,
-    disk_free_bytes: u64,
+    pub disk_left_s: u64,
+    pub disk_free_bytes: u64,
 }
 
 #[derive(Serialize)]
-struct OnAir {
-    id: String,
-    title: String,
-    state: BroadcastState,
-    source: String,
-    watch_url: String,
-    pin: Option<String>,
-    elapsed_s: u64,
-    viewers: usize,
-    bitrate_bps: u64,
-    frames_dropped: u64,
-    health: Wellbeing,
+pub struct OnAir {
+    pub id: String,
+    pub title: String,
+    pub state: BroadcastState,
+    pub source: String,
+    pub watch_url: String,
+    pub pin: Option<String>,
+    pub elapsed_s: u64,
+    pub viewers: usize,
+    pub bitrate_bps: u64,
+    pub frames_dropped: u64,
+    pub health: Wellbeing,
 }
 
 /// `status` each second and at each change, `preview` when the chosen source's condition changes, `level` ten times a second.
@@ -128,7 +128,7 @@ async fn tell_status(events: &Events, studio: &Studio, library: &Library) {
     }
 }
 
-async fn status(studio: &Studio, library: &Library) -> Status {
+pub async fn status(studio: &Studio, library: &Library) -> Status {
     let on_air = studio.on_air().borrow().clone();
     let mut broadcasts = Vec::new();
     for live in on_air.values() {

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::process::Stdio;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
@@ -11,7 +12,8 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::{Child, Command};
 use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
 
-use crate::media::protocol::{FromWorker, MAX_FRAME, ToWorker};
+use crate::base::clock;
+use crate::media::protocol::{FromWorker, MAX_FRAME, Start, Task, ToWorker, VERSION};
 
 /// A running child. Dropping it kills the process.
 pub struct Worker {
@@ -69,4 +71,22 @@ impl Sender {
         let frame = postcard::to_stdvec(message).map_err(io::Error::other)?;
         self.0.send(Bytes::from(frame)).await
     }
+}
+
+/// Runs a worker for one answer: `pick` is offered each message until it takes one. None when the worker fails or is too slow.
+pub async fn ask<T>(task: Task, patience: Duration, mut pick: impl FnMut(FromWorker) -> Option<T>) -> Option<T> {
+    let mut worker = Worker::spawn().ok()?;
+    let start = Start { version: VERSION, base_ns: clock::monotonic_ns(), task };
+    let answer = tokio::time::timeout(patience, async {
+        worker.sender.send(&ToWorker::Start(start)).await.ok()?;
+        loop {
+            let message = worker.receiver.receive().await.ok()??;
+            if let Some(answer) = pick(message) {
+                return Some(answer);
+            }
+        }
+    })
+    .await;
+    worker.kill().await;
+    answer.ok().flatten()
 }

@@ -179,7 +179,7 @@ class HlsPlayer extends Player {
     this.say('edge', { live: true, behind: Math.max(0, behind), following: this.following });
     if (!this.following || video.paused || video.seeking) { this.setRate(1); return; }
     if (behind > JUMP && !this.inTrouble) { this.toEdge(); return; }
-    this.setRate(IOS ? 1 : rateFor(behind, this.ahead()));
+    this.setRate(IOS ? 1 : rateFor(behind, this.ahead(), this.paced));
   }
 
   setRate(rate) {
@@ -209,9 +209,10 @@ class HlsPlayer extends Player {
 }
 
 /** Faster when behind and there is something to play, slower when the next part may come too late. */
-function rateFor(behind, ahead) {
+function rateFor(behind, ahead, already) {
   if (ahead < 0.12) return 0.95;
-  if (behind > 0.08 && ahead > 0.35) return behind > 0.4 ? 1.1 : 1.05;
+  // Once begun it goes on to the end, so that the rate does not flutter about its threshold.
+  if (behind > (already ? 0.03 : 0.12) && ahead > 0.3) return Math.min(1.1, 1.02 + Math.round(behind * 10) / 50);
   if (behind < -0.1) return 0.97;
   return 1;
 }

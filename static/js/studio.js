@@ -62,7 +62,7 @@ function drawSources(sources) {
   for (const [id, row] of known) if (!sources.some((source) => source.id === id)) row.remove();
   for (const source of sources) {
     const row = known.get(source.id) ?? list.appendChild(sourceRow(source.id));
-    put(row.children[1].children[0], source.label);
+    put(row.children[1].children[0], source.label || texts.testLabel);
     put(row.children[1].children[1], aboutSource(source));
     drawMicrophones(source);
   }
@@ -229,6 +229,11 @@ function clearProblems() {
   }
 }
 
+/** The catalogue's sentence for what the server refused; its own is English. */
+function say(error, otherwise = texts.failed) {
+  return texts.problems[error.code] ?? otherwise;
+}
+
 function busy(is) {
   going = is;
   go.disabled = is;
@@ -247,7 +252,7 @@ form.addEventListener('submit', async (event) => {
     another = false;
     form.hidden = true;
   } catch (error) {
-    const text = error.status ? error.message : texts.failed;
+    const text = say(error);
     if (!error.field || !fieldProblem(error.field, text)) problem(text);
   } finally {
     busy(false);
@@ -289,7 +294,7 @@ async function end(card) {
     await call('POST', `/api/v1/broadcasts/${card.dataset.air}/end`, {});
   } catch (error) {
     // Someone else may have ended it; the next status tells.
-    problem(error.status ? error.message : texts.health.lost);
+    problem(say(error, texts.health.lost));
     button.disabled = false;
     put(words, texts.end);
   }

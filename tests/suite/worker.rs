@@ -27,7 +27,7 @@ impl Worker {
             .stdin(Stdio::from(OwnedFd::from(there)))
             .spawn()
             .unwrap();
-        let base_ns = clock::monotonic_ns() - 10_000_000_000;
+        let base_ns = clock::monotonic_ns().saturating_sub(10_000_000_000);
         let (sender, incoming) = mpsc::channel();
         let mut reading = here.try_clone().unwrap();
         std::thread::spawn(move || {

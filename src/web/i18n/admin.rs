@@ -37,7 +37,6 @@ texts! {
     accounts_role = "Peran", "Role";
     accounts_disabled = "Dinonaktifkan", "Disabled";
     accounts_you = "Anda", "You";
-    accounts_never = "Belum pernah masuk", "Never signed in";
     accounts_change = "Ubah", "Change";
     accounts_change_role = "Simpan peran", "Save the role";
     accounts_new_password = "Kata sandi baru", "New password";
@@ -77,11 +76,12 @@ texts! {
 }
 
 phrases! {
+    act_on(what: &str, subject: &str) = format!("{what}: {subject}"), format!("{what}: {subject}");
     admin_hours_left(hours: u64) = format!("Cukup untuk {hours} jam siaran lagi."),
         format!("Enough for {hours} more {}.", if hours == 1 { "hour" } else { "hours" });
     admin_minutes_left(minutes: u64) = format!("Cukup untuk {minutes} menit siaran lagi."), format!("Enough for {minutes} more minutes.");
     admin_storage_bar(used: &str, total: &str) = format!("{used} dari {total} terpakai"), format!("{used} of {total} used");
-    accounts_seen(when: &str) = format!("Terakhir masuk {when}"), format!("Last here {when}");
+    accounts_made(when: &str) = format!("Dibuat {when}"), format!("Made {when}");
     accounts_delete_text(name: &str) =
         format!("Akun “{name}”, sesi, dan kunci siarannya dihapus. Rekaman tetap ada. Ini tidak dapat dibatalkan."),
         format!("The account “{name}”, its sessions and its stream keys will be gone. Recordings stay. This cannot be undone.");
@@ -108,4 +108,18 @@ texts! {
     done_account_deleted = "Akun dihapus.", "The account was deleted.";
     done_key_revoked = "Kunci dicabut.", "The key was revoked.";
     done_signed_out = "Anda sudah keluar.", "You are signed out.";
+}
+
+texts! {
+    act_account_create = "Membuat akun", "Made an account";
+    act_account_update = "Mengubah akun", "Changed an account";
+    act_account_delete = "Menghapus akun", "Deleted an account";
+    act_key_create = "Membuat kunci siaran", "Made a stream key";
+    act_key_revoke = "Mencabut kunci siaran", "Revoked a stream key";
+    act_broadcast_edit = "Mengubah rekaman", "Edited a recording";
+    act_broadcast_trash = "Membuang rekaman ke sampah", "Moved a recording to the trash";
+    act_broadcast_restore = "Mengembalikan rekaman", "Restored a recording";
+    act_broadcast_delete = "Menghapus rekaman selamanya", "Deleted a recording for good";
+    done_account = "Akun dibuat.", "The account was made.";
+    done_back = "Rekaman dikembalikan.", "The recording was restored.";
 }

@@ -117,15 +117,7 @@ texts! {
     error_bad_request = "Ada isian yang tidak sah. Kembali, periksa isiannya, lalu kirim lagi.",
         "Something that was sent is not valid. Go back, check the fields and send again.";
 
-    field_required = "Isian ini perlu diisi.", "Please fill this in.";
-    field_passwords_differ = "Kedua kata sandi tidak sama.", "The two passwords differ.";
-    field_username_taken = "Nama ini sudah dipakai. Pilih nama lain.", "This name is taken. Choose another one.";
-    field_username_invalid = "Gunakan 2–64 huruf, angka, titik, atau garis.", "Use 2–64 letters, digits, dots or dashes.";
-    field_role_invalid = "Pilih salah satu peran.", "Choose one of the roles.";
     field_pin_wrong = "PIN ini tidak cocok. Tanyakan kepada petugas.", "This PIN does not match. Ask the staff.";
-    field_audience_invalid = "Pilih siapa yang boleh menonton.", "Choose who may watch.";
-    field_setup_used = "Alamat ini sudah dipakai atau tidak berlaku lagi. Lihat alamat terbaru di terminal.",
-        "This address has been used or is no longer valid. See the newest one on the console.";
 }
 
 phrases! {
@@ -147,6 +139,4 @@ phrases! {
         format!("To keep accounts safe, wait {wait} before you try again.");
     login_throttled(wait: &str) = format!("Terlalu banyak percobaan. Tunggu {wait} lalu coba lagi."),
         format!("Too many attempts. Wait {wait} and try again.");
-    field_too_short(least: usize) = format!("Sedikitnya {least} karakter."), format!("At least {least} characters.");
-    field_too_long(most: usize) = format!("Paling banyak {most} karakter."), format!("At most {most} characters.");
 }

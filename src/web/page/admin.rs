@@ -3,6 +3,7 @@
 use askama::Template;
 
 use super::{Audience, AudienceWords as _, Field, Site, State};
+pub use crate::accounts::Role;
 use crate::web::i18n::Lang;
 
 #[derive(Template)]
@@ -85,27 +86,14 @@ impl Storage {
     }
 }
 
-/// What an account may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    Admin,
-    Broadcaster,
-    Viewer,
+/// How the pages say what an account may do.
+pub trait RoleWords {
+    fn name(&self, t: Lang) -> &'static str;
+    fn hint(&self, t: Lang) -> &'static str;
 }
 
-impl Role {
-    pub const ALL: [Role; 3] = [Role::Broadcaster, Role::Viewer, Role::Admin];
-
-    /// The word of the API and of forms.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Admin => "admin",
-            Self::Broadcaster => "broadcaster",
-            Self::Viewer => "viewer",
-        }
-    }
-
-    pub fn name(&self, t: Lang) -> &'static str {
+impl RoleWords for Role {
+    fn name(&self, t: Lang) -> &'static str {
         match self {
             Self::Admin => t.role_admin(),
             Self::Broadcaster => t.role_broadcaster(),
@@ -140,7 +128,7 @@ pub struct AccountRow {
     pub username: String,
     pub role: Role,
     pub disabled: bool,
-    pub seen_ms: Option<i64>,
+    pub made_ms: i64,
     /// The one who looks at the page.
     pub me: bool,
     /// The last enabled admin: may not go.

@@ -11,6 +11,7 @@ use super::studio::*;
 use super::tv::{Qr, Tv, TvLive};
 use super::watch::{Watch, WatchPin};
 use super::*;
+use crate::broadcast::actor::Wellbeing;
 
 const NOW: i64 = 1_762_930_000_000;
 
@@ -165,7 +166,7 @@ fn accounts(t: Lang) -> Accounts {
         username: name.into(),
         role,
         disabled: id == "a3",
-        seen_ms: (id != "a3").then_some(NOW - 3_600_000),
+        made_ms: NOW - 3_600_000,
         me: id == "a1",
         last_admin: role == Role::Admin,
         error,
@@ -174,10 +175,10 @@ fn accounts(t: Lang) -> Accounts {
         site: site(t, "/admin/accounts", "admin"),
         accounts: vec![
             row("a1", "dr.wulan", Role::Admin, None),
-            row("a2", "bidan.sari", Role::Broadcaster, Some(t.field_too_short(10))),
+            row("a2", "bidan.sari", Role::Broadcaster, t.problem("password_too_short").map(String::from)),
             row("a3", "kader.rini", Role::Viewer, None),
         ],
-        username: Field::wrong("bidan.sari", t.field_username_taken()),
+        username: Field::wrong("bidan.sari", t.problem("username_taken").unwrap_or_default()),
         password: Field::default(),
         role: Role::Broadcaster,
     }
@@ -238,7 +239,7 @@ fn recording(t: Lang) -> RecordingEdit {
     RecordingEdit {
         site: site(t, "/admin/recordings/sample1", "admin"),
         id: "sample1".into(),
-        title: Field::wrong("", t.field_required()),
+        title: Field::wrong("", t.problem("required").unwrap_or_default()),
         description: Field::of("Bidan Sari menunjukkan empat posisi."),
         tags: Field::of("Menyusui, Bayi baru lahir"),
         audience: Audience::Pin,
@@ -254,7 +255,7 @@ fn setup_form(t: Lang) -> SetupForm {
         site: site(t, "/setup", ""),
         token: "sample".into(),
         username: Field::of("dr.wulan"),
-        password: Field::wrong("", t.field_too_short(10)),
+        password: Field::wrong("", t.problem("password_too_short").unwrap_or_default()),
         password_again: Field::default(),
         error: None,
     }
@@ -270,7 +271,7 @@ fn tv(t: Lang, live: bool) -> Tv {
     }
 }
 
-fn on_air(health: Health) -> Vec<OnAir> {
+fn on_air(health: Wellbeing) -> Vec<OnAir> {
     let title = "Kelas ibu hamil: tanda bahaya kehamilan".into();
     let pin = Some("482915".into());
     vec![OnAir {
@@ -281,7 +282,7 @@ fn on_air(health: Health) -> Vec<OnAir> {
         elapsed_s: 754,
         viewers: 23,
         pin,
-        health,
+        health: Health(health),
     }]
 }
 
@@ -332,8 +333,8 @@ fn pages(t: Lang) -> Vec<(&'static str, String)> {
         ("setup_wait", show(&SetupWait { site: site(t, "/setup", "") })),
         ("setup_form", show(&setup_form(t))),
         ("studio", show(&studio(t, vec![]))),
-        ("studio_air", show(&studio(t, on_air(Health::Ok)))),
-        ("studio_lost", show(&studio(t, on_air(Health::VideoLost)))),
+        ("studio_air", show(&studio(t, on_air(Wellbeing::Ok)))),
+        ("studio_lost", show(&studio(t, on_air(Wellbeing::VideoLost)))),
         ("keys", show(&keys(t, false))),
         ("keys_made", show(&keys(t, true))),
         ("live_wait", show(&Live { site: site(t, "/live", ""), meanwhile: library()[..3].to_vec() })),

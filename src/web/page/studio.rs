@@ -5,6 +5,9 @@ use serde_json::json;
 
 use super::tv::Qr;
 use super::{Audience, AudienceWords as _, Field, Site};
+pub use crate::base::terms::SourceKind;
+use crate::broadcast::actor::Wellbeing;
+use crate::web::i18n::Lang;
 
 /// Posts `source`, `microphone`, `title`, `description`, `audience` to `/studio/broadcasts`; the script sends the
 /// same to the API instead.
@@ -32,14 +35,6 @@ pub struct Draft {
     pub title: Field,
     pub description: Field,
     pub audience: Audience,
-}
-
-/// Where a picture can come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SourceKind {
-    Camera,
-    Rtmp,
-    Test,
 }
 
 pub struct Source {
@@ -73,36 +68,35 @@ pub struct OnAir {
     pub health: Health,
 }
 
-/// How a broadcast is doing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Health {
-    #[default]
-    Ok,
-    VideoLost,
-    AudioLost,
-    Restarting,
-    RecordingPaused,
+/// How a broadcast is doing, as the page shows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Health(pub Wellbeing);
+
+impl Default for Health {
+    fn default() -> Self {
+        Self(Wellbeing::Ok)
+    }
 }
 
 impl Health {
     /// The word of the events.
     pub fn code(&self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::VideoLost => "video_lost",
-            Self::AudioLost => "audio_lost",
-            Self::Restarting => "restarting",
-            Self::RecordingPaused => "recording_paused",
+        match self.0 {
+            Wellbeing::Ok => "ok",
+            Wellbeing::VideoLost => "video_lost",
+            Wellbeing::AudioLost => "audio_lost",
+            Wellbeing::Restarting => "restarting",
+            Wellbeing::RecordingPaused => "recording_paused",
         }
     }
 
-    fn words(&self, t: crate::web::i18n::Lang) -> &'static str {
-        match self {
-            Self::Ok => t.air_health_ok(),
-            Self::VideoLost => t.air_health_video_lost(),
-            Self::AudioLost => t.air_health_audio_lost(),
-            Self::Restarting => t.air_health_restarting(),
-            Self::RecordingPaused => t.air_health_recording_paused(),
+    fn words(&self, t: Lang) -> &'static str {
+        match self.0 {
+            Wellbeing::Ok => t.air_health_ok(),
+            Wellbeing::VideoLost => t.air_health_video_lost(),
+            Wellbeing::AudioLost => t.air_health_audio_lost(),
+            Wellbeing::Restarting => t.air_health_restarting(),
+            Wellbeing::RecordingPaused => t.air_health_recording_paused(),
         }
     }
 }
@@ -117,7 +111,7 @@ impl Source {
     }
 
     /// What one should know about it, on one line.
-    fn about(&self, t: crate::web::i18n::Lang) -> String {
+    fn about(&self, t: Lang) -> String {
         let kind = match self.kind {
             SourceKind::Camera => t.studio_source_camera(),
             SourceKind::Rtmp => t.studio_source_rtmp(),
@@ -176,6 +170,7 @@ impl Studio {
             },
             "kinds": { "camera": t.studio_source_camera(), "rtmp": t.studio_source_rtmp(), "test": t.studio_source_test() },
             "untouched": t.studio_source_untouched(), "notReady": t.studio_source_not_ready(),
+            "testLabel": t.studio_source_test_label(), "problems": t.problems(),
             "noMicrophone": t.studio_microphone_none(), "levelUnit": t.studio_level_unit(),
             "listen": t.studio_listen(), "stopListening": t.studio_stop_listening(),
             "goLive": t.studio_go_live(), "goingLive": t.studio_going_live(), "failed": t.studio_failed(),

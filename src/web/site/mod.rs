@@ -1,20 +1,26 @@
 //! The pages' handlers: they ask the services, fill a view of `page`, and answer with it. One file per page family.
 
+mod account;
+mod admin;
+mod keys;
+mod live;
+mod studio;
 mod watch;
 
 use actix_web::cookie::Cookie;
 use actix_web::cookie::time::Duration;
 use actix_web::dev::Payload;
-use actix_web::http::header;
+use actix_web::http::{StatusCode, header};
 use actix_web::web::ServiceConfig;
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
 use askama::Template;
 
-use super::error::Problem;
+use super::error::{ErrorPages, Problem};
 use super::guard::Visitor;
 use super::i18n::Lang;
 use super::input::LocalFuture;
-use super::page::{Card, Site, Who};
+use super::page::error::ErrorPage;
+use super::page::{Card, Field, Site, Who};
 use crate::base::clock::{self, ticks_to_seconds};
 use crate::store::broadcasts::Broadcast;
 
@@ -25,7 +31,13 @@ const LANGUAGE_COOKIE: &str = "lang";
 const NAME: &str = "Siaran";
 
 pub fn configure(config: &mut ServiceConfig) {
+    config.app_data(ErrorPages(error_page));
     watch::configure(config);
+    account::configure(config);
+    live::configure(config);
+    studio::configure(config);
+    keys::configure(config);
+    admin::configure(config);
 }
 
 impl FromRequest for Site {
@@ -53,7 +65,7 @@ pub fn site_of(request: &HttpRequest, visitor: &Visitor) -> Site {
         }),
         csrf: session.map(|session| session.csrf.clone()).unwrap_or_default(),
         now_ms: clock::wall_ms(),
-        notice: None,
+        notice: done(language(request), request.query_string()).map(str::to_owned),
     }
 }
 
@@ -70,8 +82,13 @@ fn language_cookie(lang: Lang) -> Cookie<'static> {
 
 /// Answers with a page. Pages are made for one reader, so nobody keeps them.
 pub fn html(page: &impl Template) -> Result<HttpResponse, Problem> {
+    html_as(StatusCode::OK, page)
+}
+
+/// A page under another status: a form that comes back with what is wrong.
+pub fn html_as(status: StatusCode, page: &impl Template) -> Result<HttpResponse, Problem> {
     let text = page.render().map_err(Problem::internal)?;
-    Ok(HttpResponse::Ok()
+    Ok(HttpResponse::build(status)
         .insert_header((header::CONTENT_TYPE, "text/html; charset=utf-8"))
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .body(text))
@@ -86,4 +103,71 @@ pub fn card(row: &Broadcast) -> Card {
         audience: row.audience,
         thumbnail: row.has_thumbnail,
     }
+}
+
+pub fn see_other(location: &str) -> HttpResponse {
+    HttpResponse::SeeOther().insert_header((header::LOCATION, location)).finish()
+}
+
+/// `a=b&c=d` of those pairs that have a value.
+pub fn query_string(pairs: &[(&str, &str)]) -> String {
+    let given = pairs.iter().filter(|(_, value)| !value.is_empty());
+    serde_urlencoded::to_string(given.collect::<Vec<_>>()).unwrap_or_default()
+}
+
+/// What the form before this page did: a redirect carries the word, the page says the sentence.
+fn done(t: Lang, query: &str) -> Option<&'static str> {
+    let word = query.split('&').find_map(|pair| pair.strip_prefix("done="))?;
+    Some(match word {
+        "saved" => t.done_saved(),
+        "trashed" => t.done_trashed(),
+        "restored" => t.done_back(),
+        "deleted" => t.done_deleted(),
+        "account" => t.done_account(),
+        "account_deleted" => t.done_account_deleted(),
+        "password" => t.done_password(),
+        "disabled" => t.done_disabled(),
+        "enabled" => t.done_enabled(),
+        "key_revoked" => t.done_key_revoked(),
+        "signed_out" => t.done_signed_out(),
+        "ended" => t.air_ended(),
+        _ => return None,
+    })
+}
+
+/// A refusal that is said on the form it concerns.
+pub struct Refusal {
+    pub status: StatusCode,
+    pub words: String,
+    field: String,
+}
+
+impl Refusal {
+    /// # Errors
+    /// The problem itself, when it is not one that filling the form differently would solve.
+    pub fn of(t: Lang, problem: Problem) -> Result<Self, Problem> {
+        let status = problem.code.status();
+        let Some(words) = t.problem(problem.code.as_str()) else { return Err(problem) };
+        if matches!(status, StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED) {
+            return Err(problem);
+        }
+        Ok(Self { status, words: words.to_owned(), field: problem.field.unwrap_or_default().into_owned() })
+    }
+
+    /// The field at fault; empty for none.
+    pub fn at(&self) -> &str {
+        &self.field
+    }
+
+    /// What was typed into `name`, with the words if the fault is there.
+    pub fn field(&self, name: &str, typed: &str) -> Field {
+        if self.field == name { Field::wrong(typed, &self.words) } else { Field::of(typed) }
+    }
+}
+
+/// The page for a refusal. It knows the reader's language, not who is signed in: that may be what failed.
+fn error_page(request: &HttpRequest, problem: &Problem, _id: &str) -> String {
+    let site = site_of(request, &Visitor(None));
+    let page = ErrorPage::new(site, problem.code.status().as_u16(), problem.retry_after_s);
+    page.render().unwrap_or_else(|_| problem.detail.clone().into_owned())
 }

@@ -5,7 +5,7 @@ use actix_web::web::{self, Data, Form, Path, Query, ServiceConfig, resource};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
-use super::{card, html, language_cookie};
+use super::{card, html, language_cookie, query_string, see_other};
 use crate::base::clock::ticks_to_seconds;
 use crate::base::terms::BroadcastState;
 use crate::broadcast::Studio;
@@ -75,11 +75,6 @@ async fn home(
         topics: library.tags().await?,
     };
     html(&page)
-}
-
-fn query_string(pairs: &[(&str, &str)]) -> String {
-    let given = pairs.iter().filter(|(_, value)| !value.is_empty());
-    serde_urlencoded::to_string(given.collect::<Vec<_>>()).unwrap_or_default()
 }
 
 async fn on_air(studio: &Studio, library: &Library, visitor: &Visitor) -> Result<Vec<LiveCard>, Problem> {
@@ -200,8 +195,4 @@ async fn choose_language(form: Form<Choice>) -> Result<HttpResponse, Problem> {
     let mut response = see_other(guard::local_path(Some(&form.back)));
     response.add_cookie(&language_cookie(lang)).map_err(Problem::internal)?;
     Ok(response)
-}
-
-pub fn see_other(location: &str) -> HttpResponse {
-    HttpResponse::SeeOther().insert_header((header::LOCATION, location)).finish()
 }

@@ -1,0 +1,96 @@
+//! What is wrong, by the stable word of the refusal: the same texts beside a form's field and in a script's message.
+
+use std::collections::BTreeMap;
+
+use super::Lang;
+
+/// Word, Indonesian, English.
+const PROBLEMS: &[(&str, &str, &str)] = &[
+    ("required", "Isian ini perlu diisi.", "Please fill this in."),
+    ("username_length", "Gunakan 3 sampai 64 karakter.", "Use 3 to 64 characters."),
+    (
+        "username_characters",
+        "Gunakan huruf, angka, titik, dan tanda hubung saja.",
+        "Use only letters, digits, dots, hyphens and underscores.",
+    ),
+    ("username_taken", "Nama ini sudah dipakai. Pilih nama lain.", "This name is taken. Choose another one."),
+    ("password_too_short", "Sedikitnya 10 karakter.", "At least 10 characters."),
+    ("password_too_long", "Kata sandi ini terlalu panjang.", "This password is too long."),
+    (
+        "password_is_username",
+        "Kata sandi tidak boleh sama dengan nama pengguna.",
+        "The password must not be the username.",
+    ),
+    (
+        "password_common",
+        "Kata sandi ini mudah ditebak. Pilih yang lain.",
+        "This password is easily guessed. Choose another one.",
+    ),
+    ("passwords_differ", "Kedua kata sandi tidak sama.", "The two passwords differ."),
+    ("label_length", "Nama terdiri atas 1 sampai 80 karakter.", "A label has 1 to 80 characters."),
+    ("label_characters", "Nama hanya boleh satu baris teks biasa.", "A label is one line of plain text."),
+    ("title_length", "Judul terdiri atas 1 sampai 200 karakter.", "A title has 1 to 200 characters."),
+    ("title_characters", "Judul hanya boleh satu baris teks biasa.", "A title is one line of plain text."),
+    ("description_length", "Keterangan paling banyak 5000 karakter.", "A description has at most 5000 characters."),
+    ("description_characters", "Keterangan hanya boleh berisi teks biasa.", "A description is plain text."),
+    ("tag", "Satu topik paling banyak 40 karakter.", "A topic has at most 40 characters."),
+    ("too_many_tags", "Paling banyak 10 topik.", "At most 10 topics."),
+    ("pin", "PIN terdiri atas enam angka.", "A PIN is six digits."),
+    ("bad_form", "Pilih salah satu.", "Choose one of these."),
+    ("last_admin", "Pengelola terakhir yang aktif harus tetap pengelola.", "The last active admin must stay an admin."),
+    (
+        "too_many_keys",
+        "Kunci sudah terlalu banyak. Cabut dulu yang tidak dipakai.",
+        "There are too many keys. Revoke one that is not used.",
+    ),
+    (
+        "setup_closed",
+        "Alamat ini sudah dipakai atau tidak berlaku lagi. Lihat alamat terbaru di terminal.",
+        "This address has been used or is no longer valid. See the newest one on the console.",
+    ),
+    (
+        "no_source",
+        "Sumber ini tidak ada. Periksa sambungannya, lalu pilih lagi.",
+        "This source is not there. Check its connection and choose again.",
+    ),
+    (
+        "source_on_air",
+        "Sumber ini sudah mengudara. Pilih sumber lain.",
+        "This source is on air already. Choose another one.",
+    ),
+    (
+        "disk_full",
+        "Ruang penyimpanan habis. Minta pengelola mengosongkan ruang.",
+        "The disk is full. Ask the admin to make room.",
+    ),
+    (
+        "csrf_failed",
+        "Halaman ini terlalu lama terbuka. Muat ulang, lalu coba lagi.",
+        "This page was open for too long. Reload it and try again.",
+    ),
+    (
+        "not_signed_in",
+        "Sesi Anda berakhir. Masuk lagi, lalu ulangi.",
+        "Your session has ended. Sign in again and repeat this.",
+    ),
+    ("forbidden", "Akun Anda tidak boleh melakukan ini.", "Your account may not do this."),
+    ("too_many_attempts", "Terlalu banyak percobaan. Tunggu sebentar.", "Too many attempts. Wait a moment."),
+    (
+        "database_locked",
+        "Kotak siaran sedang sibuk. Coba lagi sebentar lagi.",
+        "The box is busy. Try again in a moment.",
+    ),
+];
+
+impl Lang {
+    /// The sentence for a refusal's word, if people are to read one.
+    pub fn problem(self, code: &str) -> Option<&'static str> {
+        let (_, id, en) = PROBLEMS.iter().find(|(word, ..)| *word == code)?;
+        Some([*id, *en][self as usize])
+    }
+
+    /// All of them, for a script that calls the API.
+    pub fn problems(self) -> BTreeMap<&'static str, &'static str> {
+        PROBLEMS.iter().map(|(code, id, en)| (*code, [*id, *en][self as usize])).collect()
+    }
+}

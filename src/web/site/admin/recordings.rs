@@ -1,0 +1,207 @@
+//! `/admin/recordings` and `/admin/trash`.
+
+use actix_web::HttpResponse;
+use actix_web::web::{self, Data, Form, Path, Query, ServiceConfig, resource};
+use serde::Deserialize;
+
+use crate::accounts::Audience;
+use crate::base::clock::ticks_to_seconds;
+use crate::base::ids;
+use crate::base::terms::BroadcastState;
+use crate::broadcast::{Studio, texts};
+use crate::library::Library;
+use crate::store::broadcasts::{Broadcast, Edit, Filter};
+use crate::web::access;
+use crate::web::error::Problem;
+use crate::web::guard::{Admin, Visitor};
+use crate::web::page::admin::{RecordingEdit, RecordingRow, Recordings, Trash, TrashRow};
+use crate::web::page::{Field, Site};
+use crate::web::site::{Refusal, html, html_as, query_string, see_other};
+
+/// Recordings on one page.
+const PAGE: u32 = 50;
+/// Rows of the trash on its page.
+const TRASH: u32 = 500;
+
+pub fn configure(config: &mut ServiceConfig) {
+    config
+        .service(resource("/admin/recordings").route(web::get().to(list)))
+        .service(resource("/admin/recordings/{id}").route(web::get().to(show)).route(web::post().to(save)))
+        .service(resource("/admin/recordings/{id}/trash").route(web::post().to(throw_away)))
+        .service(resource("/admin/trash").route(web::get().to(trash)))
+        .service(resource("/admin/trash/{id}/restore").route(web::post().to(restore)))
+        .service(resource("/admin/trash/{id}/delete").route(web::post().to(delete)));
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Search {
+    q: Option<String>,
+    after: Option<String>,
+}
+
+async fn list(_: Admin, site: Site, library: Data<Library>, search: Query<Search>) -> Result<HttpResponse, Problem> {
+    let Search { q, after } = search.into_inner();
+    let query = q.unwrap_or_default().trim().to_owned();
+    let filter = Filter { hidden_too: true, search: query.clone(), after, limit: PAGE + 1, ..Filter::default() };
+    let mut rows = library.list(filter).await?;
+    let older = (rows.len() > PAGE as usize).then(|| rows[PAGE as usize - 1].id.clone());
+    rows.truncate(PAGE as usize);
+    html(&Recordings {
+        site,
+        rows: rows.into_iter().map(row).collect(),
+        older: older.map(|after| query_string(&[("after", &after), ("q", &query)])),
+        query,
+    })
+}
+
+fn row(row: Broadcast) -> RecordingRow {
+    RecordingRow {
+        at_ms: row.started_at.unwrap_or(row.created_at),
+        duration_s: ticks_to_seconds(row.duration).round() as u64,
+        id: row.id,
+        title: row.title,
+        size: row.size,
+        audience: row.audience,
+        state: row.state,
+        hidden: row.hidden,
+        thumbnail: row.has_thumbnail,
+    }
+}
+
+async fn show(
+    Admin(session): Admin,
+    site: Site,
+    library: Data<Library>,
+    id: Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let broadcast = access::visible(&library, &Visitor(Some(session)), &id).await?;
+    html(&form(site, &broadcast))
+}
+
+fn form(site: Site, broadcast: &Broadcast) -> RecordingEdit {
+    RecordingEdit {
+        site,
+        id: broadcast.id.clone(),
+        title: Field::of(&broadcast.title),
+        description: Field::of(&broadcast.description),
+        tags: Field::of(broadcast.tags.join(", ")),
+        audience: broadcast.audience,
+        hidden: broadcast.hidden,
+        thumbnail: broadcast.has_thumbnail,
+        pin: broadcast.pin.clone(),
+        on_air: matches!(broadcast.state, BroadcastState::Starting | BroadcastState::Live),
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Typed {
+    title: String,
+    #[serde(default)]
+    description: String,
+    #[serde(default)]
+    tags: String,
+    #[serde(default)]
+    audience: Audience,
+    hidden: Option<String>,
+}
+
+impl Typed {
+    /// What is to change; a PIN is made for one that is to have one, and kept where there is one.
+    fn edit(&self, before: &Broadcast) -> Result<Edit, Problem> {
+        let pin = match (self.audience, &before.pin) {
+            (Audience::Pin, Some(pin)) => Some(pin.clone()),
+            (Audience::Pin, None) => Some(ids::pin()),
+            _ => None,
+        };
+        Ok(Edit {
+            title: Some(texts::title(&self.title)?),
+            description: Some(texts::description(&self.description)?),
+            tags: Some(texts::tags(&self.tags)?),
+            audience: Some(self.audience),
+            pin: Some(pin),
+            hidden: Some(self.hidden.is_some()),
+        })
+    }
+}
+
+async fn save(
+    Admin(session): Admin,
+    site: Site,
+    library: Data<Library>,
+    id: Path<String>,
+    typed: Form<Typed>,
+) -> Result<HttpResponse, Problem> {
+    let by = session.person.username.clone();
+    let broadcast = access::visible(&library, &Visitor(Some(session)), &id).await?;
+    match typed.edit(&broadcast) {
+        Ok(edit) => {
+            library.edit(&by, &broadcast.id, edit).await?;
+            Ok(see_other("/admin/recordings?done=saved"))
+        }
+        Err(problem) => {
+            let refusal = Refusal::of(site.t, problem)?;
+            let page = RecordingEdit {
+                title: refusal.field("title", &typed.title),
+                description: refusal.field("description", &typed.description),
+                tags: refusal.field("tags", &typed.tags),
+                audience: typed.audience,
+                hidden: typed.hidden.is_some(),
+                ..form(site, &broadcast)
+            };
+            html_as(refusal.status, &page)
+        }
+    }
+}
+
+async fn throw_away(
+    Admin(session): Admin,
+    studio: Data<Studio>,
+    library: Data<Library>,
+    id: Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let by = session.person.username.clone();
+    let broadcast = access::visible(&library, &Visitor(Some(session)), &id).await?;
+    if let Some(live) = studio.live(&broadcast.id) {
+        live.end().await;
+    }
+    library.trash(&by, &broadcast.id).await?;
+    Ok(see_other("/admin/recordings?done=trashed"))
+}
+
+async fn trash(_: Admin, site: Site, library: Data<Library>) -> Result<HttpResponse, Problem> {
+    let rows = library.list(Filter { trashed: true, hidden_too: true, limit: TRASH, ..Filter::default() }).await?;
+    html(&Trash {
+        site,
+        size: rows.iter().map(|row| row.size).sum(),
+        rows: rows
+            .into_iter()
+            .map(|row| TrashRow {
+                trashed_ms: row.trashed_at.unwrap_or(row.created_at),
+                gone_ms: None,
+                duration_s: ticks_to_seconds(row.duration).round() as u64,
+                id: row.id,
+                title: row.title,
+                size: row.size,
+                thumbnail: row.has_thumbnail,
+            })
+            .collect(),
+    })
+}
+
+async fn restore(Admin(session): Admin, library: Data<Library>, id: Path<String>) -> Result<HttpResponse, Problem> {
+    let by = session.person.username.clone();
+    let broadcast = access::visible(&library, &Visitor(Some(session)), &id).await?;
+    library.restore(&by, &broadcast.id).await?;
+    Ok(see_other("/admin/trash?done=restored"))
+}
+
+/// Only what is in the trash already: nothing is lost by one press.
+async fn delete(Admin(session): Admin, library: Data<Library>, id: Path<String>) -> Result<HttpResponse, Problem> {
+    let by = session.person.username.clone();
+    let broadcast = access::visible(&library, &Visitor(Some(session)), &id).await?;
+    if broadcast.trashed_at.is_none() {
+        return Err(Problem::not_found());
+    }
+    library.delete(&by, &broadcast.id).await?;
+    Ok(see_other("/admin/trash?done=deleted"))
+}
