@@ -56,6 +56,7 @@ pub async fn serve(config: Config) -> Result<(), Error> {
 
     let stop = CancellationToken::new();
     let layout = Layout::open(&config.data)?;
+    let _claim = layout.claim()?;
     let db = Db::open(&layout.database())?;
     let library = Library::new(db.clone(), layout);
     library.recover().await?;

@@ -1,7 +1,11 @@
 //! Where things are in the data directory. The directory is the whole state: copy it and you have copied the box.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 /// Raised when an older program could not read what a newer one wrote.
 const VERSION: u32 = 1;
@@ -12,6 +16,12 @@ pub struct Layout {
     root: PathBuf,
 }
 
+/// While it lives, no other process can claim the directory.
+#[derive(Debug)]
+pub struct Claim {
+    _file: File,
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum LayoutError {
     #[error("{path}: {error}")]
@@ -20,6 +30,8 @@ pub enum LayoutError {
     TooNew { path: PathBuf, found: u32 },
     #[error("{path} is not a number; it was not touched")]
     BadVersion { path: PathBuf },
+    #[error("{path} is in use by another siaran; it was not touched")]
+    InUse { path: PathBuf },
 }
 
 impl Layout {
@@ -43,6 +55,19 @@ impl Layout {
         let reels = layout.reels();
         std::fs::create_dir_all(&reels).map_err(|error| LayoutError::Io { path: reels, error })?;
         Ok(layout)
+    }
+
+    /// Takes the directory for one server: a second one would close the first one's broadcasts as if they had been
+    /// interrupted. Accounts may be changed meanwhile. The claim ends with the process, however it ends.
+    pub fn claim(&self) -> Result<Claim, LayoutError> {
+        let version = self.root.join("version");
+        let io = |error| LayoutError::Io { path: version.clone(), error };
+        let file = File::open(&version).map_err(io)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Claim { _file: file }),
+            Err(Errno::WOULDBLOCK) => Err(LayoutError::InUse { path: self.root.clone() }),
+            Err(error) => Err(io(error.into())),
+        }
     }
 
     pub fn root(&self) -> &Path {

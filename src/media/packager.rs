@@ -154,6 +154,7 @@ impl Packager {
             recent: self.recent.clone(),
             open: self.open.clone().map(Arc::new),
             next_msn: self.next_msn,
+            closing: self.is_full(),
             ended: self.ended,
             part_target: self.part_target,
             duration: self.duration,
@@ -176,6 +177,14 @@ impl Packager {
         let next =
             if part.independent { self.keyframe_interval.max(part.duration.into()) } else { part.duration.into() };
         open.segment.duration + next > MAX_SEGMENT
+    }
+
+    /// Whether the next part will begin a new segment if the keyframes go on coming as they did: what the preload hint says.
+    /// Only the part itself decides.
+    fn is_full(&self) -> bool {
+        let (Some(open), Some(end), Some(last)) = (&self.open, self.end, self.last_keyframe) else { return false };
+        let due = self.keyframe_interval > 0 && end.abs_diff(last + self.keyframe_interval) <= TOLERANCE;
+        due && open.segment.duration + self.keyframe_interval > MAX_SEGMENT
     }
 
     fn append(&mut self, init: u32, part: Part) -> Event {

@@ -63,6 +63,8 @@ pub struct Window {
     pub open: Option<Arc<RecentSegment>>,
     /// MSN that the segment after the last complete one has, or will have.
     pub next_msn: u64,
+    /// The open segment is as long as it should be: the next part is expected to begin another.
+    pub closing: bool,
     /// Nothing follows.
     pub ended: bool,
     /// Longest part allowed, ticks: EXT-X-PART-INF.
@@ -109,6 +111,7 @@ impl Window {
     /// The part that the preload hint names: (MSN, index).
     pub fn hinted_part(&self) -> (u64, usize) {
         match &self.open {
+            Some(open) if self.closing => (open.segment.msn + 1, 0),
             Some(open) => (open.segment.msn, open.parts.len()),
             None => (self.next_msn, 0),
         }

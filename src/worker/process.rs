@@ -30,7 +30,9 @@ impl Worker {
     pub fn spawn() -> io::Result<Worker> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
-        let child = Command::new(std::env::current_exe()?)
+        // The file behind this name is the one that runs, even when an update has replaced it on the disk meanwhile.
+        let child = Command::new("/proc/self/exe")
+            .arg0("siaran")
             .args(["worker", "capture"])
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())

@@ -1,9 +1,15 @@
 //! Black-box tests of the real executable, and property tests of what is pure.
 
+mod client;
 mod command;
+mod live_playlist;
 mod packager;
 mod playlist_rules;
+mod ranges;
 mod rtmp;
 mod server;
 mod tidy;
+mod tools;
+mod walk;
 mod worker;
+mod worker_faults;

@@ -1,80 +1,145 @@
-//! The real executable serving on free ports from a directory of its own, and its REST interface for the tests.
+//! The real executable serving on free ports from a directory of its own: starting, stopping, accounts, going on air.
 
-use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::client::{By, Client, Reply};
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_siaran");
 
 /// Longer than anything takes on a busy machine.
 pub const AGES: Duration = Duration::from_secs(60);
 
-const PASSWORD: &str = "quiet waiting room";
+pub const PASSWORD: &str = "quiet waiting room";
 
-/// A running server with an admin signed in; it is killed when dropped.
+/// The first admin of [`Server::start`].
+pub const ADMIN: &str = "midwife";
+
+/// A small picture, where only the way of the bytes matters.
+pub const SMALL: &[&str] = &["--video-height", "240", "--video-kbps", "300", "--frame-rate", "15"];
+
+/// A running server with an admin signed in. Its whole process group is killed when it is dropped, and what it logged is
+/// shown when the test has failed.
 pub struct Server {
     pub child: Child,
     /// `http://127.0.0.1:PORT`
     pub http: String,
-    /// `rtmp://127.0.0.1:PORT/live`
+    /// `https://127.0.0.1:PORT`, or empty when it is off.
+    pub https: String,
+    /// `rtmp://127.0.0.1:PORT/live`, or empty when it is off.
     pub rtmp: String,
-    pub data: tempfile::TempDir,
-    token: String,
-    agent: ureq::Agent,
+    pub data: Arc<TempDir>,
+    /// Asks with the admin's token.
+    pub admin: Client,
+    lines: Receiver<String>,
+    log: Arc<TempDir>,
 }
 
 impl Server {
     /// Starts with `flags` besides the free ports.
     pub fn start(flags: &[&str]) -> Self {
-        let data = tempfile::tempdir().expect("a temporary directory");
-        add_account(data.path(), "midwife", "admin");
-        Self::start_on(data, flags)
+        let data = new_data();
+        add_account(data.path(), ADMIN, "admin");
+        Self::start_on(&data, flags)
     }
 
     /// Starts on a data directory that has the account of [`Server::start`].
-    pub fn start_on(data: tempfile::TempDir, flags: &[&str]) -> Self {
-        let mut command = Command::new(BINARY);
-        command.arg("serve").arg("--data").arg(data.path());
-        command.args(["--http", "127.0.0.1:0", "--https", "off", "--rtmp", "127.0.0.1:0"]);
-        // A test that waits asks often: its own requests would bury what happened.
-        command.args(["--log", "info,siaran::web::envelope=warn"]).args(flags);
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("the executable is there");
-        let mut ready = String::new();
-        let stdout = child.stdout.take().expect("it is piped");
-        BufReader::new(stdout).read_line(&mut ready).expect("it says when it is ready");
-        let address = |name: &str| {
-            let found = ready.split_whitespace().find_map(|word| word.strip_prefix(name));
-            String::from(found.unwrap_or_else(|| panic!("{name} in {ready:?}")))
-        };
-        let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(AGES));
-        let agent = config.build().into();
-        let (http, rtmp) = (address("http="), address("rtmp="));
-        let mut server = Self { child, http, rtmp, data, token: String::new(), agent };
-        let (status, session) =
-            server.call("POST", "/session", Some(serde_json::json!({"username": "midwife", "password": PASSWORD})));
-        assert_eq!(status, 200, "{session}");
-        server.token = String::from(session["token"].as_str().expect("a token"));
+    pub fn start_on(data: &Arc<TempDir>, flags: &[&str]) -> Self {
+        let mut server = Self::start_bare(data, flags);
+        server.admin = server.client(ADMIN);
         server
     }
 
-    /// Status and body of one call below `/api/v1`.
+    /// Starts without signing anybody in.
+    pub fn start_bare(data: &Arc<TempDir>, flags: &[&str]) -> Self {
+        let log = Arc::new(tempfile::tempdir().expect("a temporary directory"));
+        let stderr = File::create(log.path().join("stderr")).expect("room for a log");
+        let mut command = serve_command(data.path(), flags);
+        let mut child = command.stdout(Stdio::piped()).stderr(stderr).spawn().expect("the executable is there");
+        let (sender, lines) = channel();
+        let stdout = child.stdout.take().expect("it is piped");
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                // The test may be over.
+                let _ = sender.send(line);
+            }
+        });
+        let empty = String::new;
+        let (http, https, rtmp) = (empty(), empty(), empty());
+        let admin = Client::new("");
+        let mut server = Self { child, http, https, rtmp, data: data.clone(), admin, lines, log };
+        let ready = server.lines.recv_timeout(AGES).unwrap_or_else(|_| panic!("it is not ready:\n{}", server.log()));
+        let words: Vec<&str> = ready.split(' ').collect();
+        assert_eq!(words[0], "ready", "{ready}");
+        for word in &words[1..] {
+            let (name, address) = word.split_once('=').expect("name=address");
+            let address = String::from(address);
+            match name {
+                "http" => server.http = address,
+                "https" => server.https = address,
+                "rtmp" => server.rtmp = address,
+                other => panic!("{other} in {ready:?}"),
+            }
+        }
+        server.admin = Client::new(&server.http);
+        server
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.log_path()).unwrap_or_default()).into_owned()
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.log.path().join("stderr")
+    }
+
+    /// What it has printed since the line that it is ready.
+    pub fn printed(&self) -> Vec<String> {
+        self.lines.try_iter().collect()
+    }
+
+    /// Somebody without a session.
+    pub fn stranger(&self) -> Client {
+        Client::new(&self.http)
+    }
+
+    /// Signs in with the tests' password.
+    pub fn client(&self, username: &str) -> Client {
+        let reply = self.sign_in(username, PASSWORD);
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let token = reply.json()["token"].as_str().expect("a token").to_owned();
+        self.stranger().by(By::Bearer(token))
+    }
+
+    pub fn sign_in(&self, username: &str, password: &str) -> Reply {
+        self.stranger().json("POST", "/api/v1/session", &json!({"username": username, "password": password}))
+    }
+
+    /// Makes an account as an admin in the browser would, and signs it in. Gives its id too.
+    pub fn account(&self, username: &str, role: &str) -> (String, Client) {
+        let made = self.post("/accounts", json!({"username": username, "password": PASSWORD, "role": role}));
+        (made["id"].as_str().expect("an id").to_owned(), self.client(username))
+    }
+
+    /// Status and body of one call below `/api/v1` by the admin.
     pub fn call(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
-        let url = format!("{}/api/v1{path}", self.http);
-        let bearer = format!("Bearer {}", self.token);
-        let reply = match (method, body) {
-            ("GET", None) => self.agent.get(&url).header("authorization", bearer).call(),
-            ("DELETE", None) => self.agent.delete(&url).header("authorization", bearer).call(),
-            ("POST", None) => self.agent.post(&url).header("authorization", bearer).send_empty(),
-            ("POST", Some(body)) => self.agent.post(&url).header("authorization", bearer).send_json(body),
-            ("PATCH", Some(body)) => self.agent.patch(&url).header("authorization", bearer).send_json(body),
-            other => panic!("{other:?} is not used by the tests"),
+        let path = format!("/api/v1{path}");
+        let reply = match body {
+            Some(body) => self.admin.json(method, &path, &body),
+            None => self.admin.send(method, &path, &[], None),
         };
-        let mut reply = reply.expect("an answer");
-        let text = reply.body_mut().read_to_string().expect("a text");
-        (reply.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::Null))
+        (reply.status, reply.json())
     }
 
     pub fn get(&self, path: &str) -> Value {
@@ -89,36 +154,107 @@ impl Server {
         reply
     }
 
-    /// Body of a page or of media, which must be there.
+    /// Body of a page or of media, which must be there for anybody.
     pub fn fetch(&self, path: &str) -> Vec<u8> {
-        let mut reply = self.agent.get(format!("{}{path}", self.http)).call().expect("an answer");
-        assert_eq!(reply.status().as_u16(), 200, "{path}");
-        let mut bytes = Vec::new();
-        reply.body_mut().as_reader().read_to_end(&mut bytes).expect("whole");
-        bytes
+        let reply = self.stranger().get(path);
+        assert_eq!(reply.status, 200, "{path}");
+        reply.body
+    }
+
+    /// Puts the test pattern on air and waits until it is; gives its id.
+    pub fn go_live(&self, title: &str) -> String {
+        let made = self.post("/broadcasts", json!({"title": title, "source": "test"}));
+        let id = made["id"].as_str().expect("an id").to_owned();
+        self.until_state(&id, "live");
+        id
+    }
+
+    pub fn broadcast(&self, id: &str) -> Value {
+        self.get(&format!("/broadcasts/{id}"))
     }
 
     /// Waits until the broadcast is in this state.
     pub fn until_state(&self, id: &str, state: &str) {
-        until(&format!("{id} to be {state}"), || {
-            (self.get(&format!("/broadcasts/{id}"))["state"] == state).then_some(())
+        until(&format!("{id} to be {state}"), || (self.broadcast(id)["state"] == state).then_some(()));
+    }
+
+    /// Waits until so many seconds of media are there.
+    pub fn until_duration(&self, id: &str, seconds: f64) {
+        until(&format!("{seconds} s of {id}"), || {
+            (self.broadcast(id)["duration_s"].as_f64().expect("a number") >= seconds).then_some(())
         });
+    }
+
+    pub fn end(&self, id: &str) -> Value {
+        let (status, body) = self.call("POST", &format!("/broadcasts/{id}/end"), None);
+        assert_eq!(status, 200, "{body}");
+        body
     }
 
     /// Asks it to stop, as systemd does, and gives its exit status.
     pub fn terminate(&mut self) -> Option<i32> {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
+        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("it runs");
         until("it to stop", || self.child.try_wait().expect("it is ours")).code()
+    }
+
+    /// SIGKILL, to the server alone.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it is ours");
+    }
+
+    /// Process ids of its workers that encode: those that have used the most time come last.
+    pub fn workers(&self) -> Vec<Pid> {
+        let parent = self.child.id();
+        let mut found: Vec<(u64, i32)> = std::fs::read_dir("/proc")
+            .expect("/proc")
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
+            .filter_map(|pid| {
+                let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+                // Behind the name in parentheses: state, parent, …, user and system time as fields 14 and 15 (proc(5)).
+                let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+                let time: u64 = fields[11].parse::<u64>().ok()? + fields[12].parse::<u64>().ok()?;
+                (fields[1] == parent.to_string() && fields[0] != "Z").then_some((time, pid))
+            })
+            .collect();
+        found.sort_unstable();
+        found.into_iter().filter_map(|(_, pid)| Pid::from_raw(pid)).collect()
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended already, which is what we want.
-        let _ = self.child.kill();
+        // It may have ended already, which is what we want; workers live in its group.
+        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- what the server logged ---\n{}---", self.log());
+        }
     }
+}
+
+/// `siaran serve` on free ports; `flags` come last and win.
+pub fn serve_command(data: &Path, flags: &[&str]) -> Command {
+    let mut command = Command::new(BINARY);
+    command.arg("serve").arg("--data").arg(data).process_group(0).stdin(Stdio::null());
+    let defaults = [
+        ("--http", "127.0.0.1:0"),
+        ("--https", "off"),
+        ("--rtmp", "127.0.0.1:0"),
+        // A test that waits asks often: its own requests would bury what happened.
+        ("--log", "info,siaran::web::envelope=warn"),
+    ];
+    for (flag, value) in defaults {
+        if !flags.contains(&flag) {
+            command.args([flag, value]);
+        }
+    }
+    command.args(flags);
+    command
+}
+
+pub fn new_data() -> Arc<TempDir> {
+    Arc::new(tempfile::tempdir().expect("a temporary directory"))
 }
 
 /// Makes an account as an admin at the console would.
@@ -127,7 +263,7 @@ pub fn add_account(data: &Path, name: &str, role: &str) {
     command.args(["account", "add", name, "--role", role, "--password-stdin", "--data"]).arg(data);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("the executable is there");
     let mut stdin = child.stdin.take().expect("it is piped");
-    std::io::Write::write_all(&mut stdin, PASSWORD.as_bytes()).expect("it reads");
+    stdin.write_all(PASSWORD.as_bytes()).expect("it reads");
     drop(stdin);
     assert!(child.wait().expect("it ends").success());
 }

@@ -1,0 +1,61 @@
+//! What ffmpeg and ffprobe say about media: independent witnesses, which share no code with the program.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Decodes all of a file or an address; there must be nothing to complain about.
+pub fn decode(input: &str) {
+    let output = Command::new("ffmpeg")
+        .args(["-v", "warning", "-xerror", "-i", input, "-map", "0", "-f", "null", "-"])
+        .output()
+        .expect("ffmpeg is installed");
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && complaints.is_empty(), "{input}: {complaints}");
+}
+
+/// What ffprobe finds, as its JSON.
+pub fn probe(input: &str, arguments: &[&str]) -> Value {
+    let output = Command::new("ffprobe")
+        .args(["-v", "error", "-of", "json"])
+        .args(arguments)
+        .arg(input)
+        .output()
+        .expect("ffprobe is installed");
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && complaints.is_empty(), "{input}: {complaints}");
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+/// Seconds of the whole file.
+pub fn duration(input: &str) -> f64 {
+    let found = probe(input, &["-show_format"]);
+    found["format"]["duration"].as_str().expect("a duration").parse().expect("a number")
+}
+
+/// `h264`, `aac`, … of its streams.
+pub fn codecs(input: &str) -> Vec<String> {
+    let found = probe(input, &["-show_streams"]);
+    let streams = found["streams"].as_array().expect("streams");
+    streams.iter().map(|stream| stream["codec_name"].as_str().expect("a name").to_owned()).collect()
+}
+
+/// Presentation time and duration in seconds of each packet of a stream, in the order of the file.
+pub fn packets(input: &str, stream: &str) -> Vec<(f64, f64)> {
+    let found = probe(input, &["-select_streams", stream, "-show_packets"]);
+    let number = |packet: &Value, key: &str| packet[key].as_str().expect("a text").parse::<f64>().expect("a number");
+    let packets = found["packets"].as_array().expect("packets");
+    packets.iter().map(|packet| (number(packet, "pts_time"), number(packet, "duration_time"))).collect()
+}
+
+/// Puts bytes where the tools can read them.
+pub fn write(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::write(&path, bytes).expect("room");
+    path
+}
+
+pub fn as_text(path: &Path) -> &str {
+    path.to_str().expect("a plain path")
+}
