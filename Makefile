@@ -24,10 +24,10 @@ test_packages := ffmpeg:ffmpeg gstreamer1.0-tools:gst-launch-1.0 chromium:chromi
 
 deps: deps-build
 deps-build:
-	@scripts/install-packages $(runtime_packages) $(build_packages)
-	@scripts/install-rust
+	@.make/install-packages $(runtime_packages) $(build_packages)
+	@.make/install-rust
 deps-test: deps-build
-	@scripts/install-packages $(test_packages)
+	@.make/install-packages $(test_packages)
 
 # --- what the pages load --------------------------------------------------------------------------
 assets_from := $(shell find static -type f -not -path 'static/dist*' -not -path 'static/node_modules/*' 2> /dev/null)
@@ -43,7 +43,7 @@ static/node_modules/.package-lock.json: static/package.json static/package-lock.
 # --- tests ----------------------------------------------------------------------------------------
 # In CI the virtual machine with cameras runs as well; elsewhere only when it is asked for.
 test: deps-test assets lint
-	@scripts/run-tests $(if $(CI),--cameras)
+	@.make/run-tests $(if $(CI),--cameras)
 
 lint:
 	cargo fmt --check

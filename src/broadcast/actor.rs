@@ -160,7 +160,7 @@ struct Actor {
 
 impl Actor {
     async fn run(mut self, mut media: broadcast::Receiver<Media>, mut ends: mpsc::Receiver<oneshot::Sender<()>>) {
-        self.program.keyframe().await;
+        self.program.keyframe();
         let mut thumbnail_due = Some(Box::pin(sleep(Duration::ZERO)));
         let mut thumbnails = 0;
         let mut start_timeout = Box::pin(sleep(START_TIMEOUT));
@@ -240,6 +240,10 @@ impl Actor {
                 }
                 self.record(events);
                 self.window.send_replace(self.packager.window());
+                if *self.state.borrow() == State::Starting {
+                    // A second keyframe completes the first segment early: the first viewers need not wait for a long one.
+                    self.program.keyframe();
+                }
                 self.on(Event::Part)
             }
             Media::Interrupted => {

@@ -174,8 +174,9 @@ impl Program {
     }
 
     /// The next frame becomes a keyframe, so that a broadcast can begin at once.
-    pub async fn keyframe(&self) {
-        let _ = self.commands.send(Command::Keyframe).await;
+    pub fn keyframe(&self) {
+        // A full queue holds such a wish already, or the program is over.
+        let _ = self.commands.try_send(Command::Keyframe);
     }
 
     /// Feeds a publisher that was admitted; the one before it is gone.
@@ -283,7 +284,7 @@ impl Runner {
     /// Whether the session is over.
     fn on_event(&mut self, event: Event, session: Option<&mut Session>) -> bool {
         match event {
-            Event::Message(message) => self.on_message(message),
+            Event::Message(message) => self.on_message(message, session),
             Event::Started { process } => {
                 self.status.send_modify(|status| status.process = process);
                 if let Some(session) = session {
@@ -312,7 +313,7 @@ impl Runner {
         false
     }
 
-    fn on_message(&mut self, message: FromWorker) {
+    fn on_message(&mut self, message: FromWorker, session: Option<&mut Session>) {
         match message {
             FromWorker::Init(init) => {
                 self.packager.init(init.clone());
@@ -321,7 +322,13 @@ impl Runner {
             }
             FromWorker::Part(part) => {
                 self.packager.part(part.clone());
-                self.preview.send_replace(self.packager.window());
+                let window = self.packager.window();
+                let first = window.newest_part() == Some((0, 0));
+                self.preview.send_replace(window);
+                if let (true, Some(session)) = (first, session) {
+                    // A second keyframe completes the preview's first segment early.
+                    session.pending.push_back(ToWorker::Keyframe);
+                }
                 self.publish(Media::Part(part));
                 self.status.send_if_modified(|status| {
                     let was = status.condition;

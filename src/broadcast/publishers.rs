@@ -9,8 +9,8 @@ use crate::ingest::rtmp::{Admitted, Publish, Refusal};
 use crate::media::protocol::FlvTag;
 use crate::people::{StreamKey, StreamKeys};
 
-/// Tags between the connection and the program: about a second.
-const QUEUE: usize = 128;
+/// Tags between the connection and the program. TCP holds the publisher back beyond that.
+const QUEUE: usize = 16;
 
 /// Answers publishers until the server stops asking.
 pub async fn admit_all(studio: Studio, keys: StreamKeys, mut publishes: mpsc::Receiver<Publish>) {

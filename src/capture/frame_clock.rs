@@ -99,7 +99,7 @@ impl FrameClock {
     fn await_source(&self) {
         let Pictures::Camera(slots) = &self.pictures else { return };
         let deadline = self.time.now_ns() + OPENING;
-        while !slots.has_picture() && self.time.now_ns() < deadline {
+        while slots.last_arrival() == 0 && self.time.now_ns() < deadline {
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -141,9 +141,9 @@ impl FrameClock {
                 Some(buffer)
             }
             Pictures::Camera(slots) => {
-                let wanted = due.saturating_sub(SOURCE_DELAY);
-                let (taken, picture) = slots.picture_at(wanted)?;
-                (wanted - taken < LOST_AFTER).then_some(picture)
+                // By when it came, not when it was taken: a slow camera is late and not lost.
+                let flowing = due.saturating_sub(slots.last_arrival()) < LOST_AFTER;
+                flowing.then(|| slots.picture_at(due.saturating_sub(SOURCE_DELAY)))?
             }
         }
     }

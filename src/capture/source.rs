@@ -29,7 +29,7 @@ pub fn camera(id: String, target: Target, time: MediaTime, slots: Arc<Slots>, ou
         connect(&pipeline, move |sample, taken| {
             beat.store(time.now_ns(), Ordering::Relaxed);
             if let Some(picture) = sample.buffer_owned() {
-                slots.put_picture(taken, picture);
+                slots.put_picture(taken, time.now_ns(), picture);
             }
         })?;
         run(&pipeline, time, &alive)

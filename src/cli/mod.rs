@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
 
-use crate::base::config::{self, Layer, printable};
+use crate::base::config::{self, printable};
 
 /// A command that could not do its work.
 const FAILED: u8 = 1;
@@ -67,23 +67,16 @@ pub fn main() -> ExitCode {
 fn run(command: Command) -> ExitCode {
     match command {
         Command::Serve(flags) => serve::run(&flags),
-        Command::Account { command, data } => match data_directory(data) {
+        Command::Account { command, data } => match config::data_directory(data.map(PathBuf::from)) {
             Ok(data) => account::run(command, &data),
             Err(error) => usage(&error.to_string()),
         },
-        Command::Check(flags) => match data_directory(flags.data) {
+        Command::Check(flags) => match config::data_directory(flags.data.map(PathBuf::from)) {
             Ok(data) => check::run(&data, flags.json),
             Err(error) => usage(&error.to_string()),
         },
         Command::Worker { kind: WorkerKind::Capture } => worker::main(),
     }
-}
-
-/// Where the data is, for commands that need nothing else: flag, environment, default.
-fn data_directory(flag: Option<String>) -> Result<PathBuf, config::Error> {
-    let mut flags = Layer::default();
-    flags.extend(flag.map(|data| ("data", data)));
-    Ok(config::load(&flags, None, std::env::vars_os())?.data)
 }
 
 fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {

@@ -168,9 +168,12 @@ impl Packager {
     }
 
     /// A segment ends before a keyframe when another group of pictures would make it too long, and before any part
-    /// that would.
+    /// that would. The very first ends at the next keyframe: players begin to play when one segment is complete.
     fn must_close(&self, part: &Part) -> bool {
         let Some(open) = &self.open else { return false };
+        if part.independent && self.next_msn == 0 {
+            return true;
+        }
         let next =
             if part.independent { self.keyframe_interval.max(part.duration.into()) } else { part.duration.into() };
         open.segment.duration + next > MAX_SEGMENT

@@ -10,9 +10,11 @@ const STOP_MS = 8_000;
 /** @returns {Promise<{url: string, rtmp: string, setup: string, stop: () => Promise<number|null>, log: () => string}>} */
 export async function startBox({ bin = process.env.SIARAN_BIN, env = {} } = {}) {
   if (!bin) throw new Error('SIARAN_BIN names the program to test');
+  // The program reads its settings from SIARAN_…; those of whoever runs the tests are not meant.
+  const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('SIARAN_')));
   const data = mkdtempSync(join(tmpdir(), 'siaran-browser-'));
   const child = spawn(bin, ['serve', '--data', data, '--http', '127.0.0.1:0', '--https', 'off', '--rtmp', '127.0.0.1:0'], {
-    stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'], env: { ...clean, ...env },
   });
   let [out, err] = ['', ''];
   child.stdout.setEncoding('utf8').on('data', (text) => { out += text; });

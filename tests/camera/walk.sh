@@ -51,7 +51,7 @@ has_segments() { [ "$(segments)" -ge "$1" ]; }
 printf 'a nurse with two cameras' | "$siaran" account add nurse --role admin --password-stdin --data "$data" || fail "an account"
 # A tenth of the usual speed: a small picture.
 "$siaran" serve --data "$data" --http 127.0.0.1:0 --https off --rtmp off --video-height 360 --frame-rate 10 --video-kbps 500 \
-    > "$OUT/ready" 2> "$OUT/siaran.log" &
+    --log info,siaran::web::envelope=warn > "$OUT/ready" 2> "$OUT/siaran.log" &
 server=$!
 await 120 'it serves' grep -q '^ready ' "$OUT/ready"
 http=$(sed -n 's/^ready .*http=\(http:[^ ]*\).*/\1/p' "$OUT/ready")

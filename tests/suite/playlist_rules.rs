@@ -197,10 +197,10 @@ fn read_dates(text: &str, playlist: &mut Playlist) {
         if let Some(value) = line.strip_prefix("#EXT-X-PROGRAM-DATE-TIME:") {
             let time: jiff::Timestamp = value.parse().expect("RFC 3339");
             date = Some(time.as_millisecond() as f64 / 1000.0);
-        } else if !line.starts_with('#') {
-            if let Some(segment) = segments.next() {
-                segment.date = date.take();
-            }
+        } else if !line.starts_with('#')
+            && let Some(segment) = segments.next()
+        {
+            segment.date = date.take();
         }
     }
     if let Some(growing) = segments.next() {

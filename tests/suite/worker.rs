@@ -1,4 +1,5 @@
 //! The worker process by itself: the real executable over a real socketpair, its parts checked with ffprobe and ffmpeg.
+#![allow(clippy::unwrap_used)] // a test that cannot go on shall say where
 
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;

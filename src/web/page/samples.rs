@@ -78,6 +78,7 @@ fn watch(t: Lang, state: State) -> Watch {
         viewers: 12,
         duration_s: 1_512,
         size: 412_000_000,
+        thumbnail: true,
         tags: vec!["Menyusui".into(), "Bayi baru lahir".into()],
         more: library()[1..4].to_vec(),
         live_sync_s: 0.6,

@@ -21,6 +21,7 @@ pub struct Watch {
     pub duration_s: u64,
     /// Bytes of the download; 0 while it is not over.
     pub size: u64,
+    pub thumbnail: bool,
     pub tags: Vec<String>,
     /// What to watch next.
     pub more: Vec<Card>,

@@ -138,6 +138,7 @@ async fn watch(
         viewers: live.map_or(0, |live| live.viewers.count() as u64),
         duration_s: ticks_to_seconds(broadcast.duration).round() as u64,
         size: broadcast.size,
+        thumbnail: broadcast.has_thumbnail,
         tags: broadcast.tags.clone(),
         more,
         live_sync_s: LIVE_SYNC_S,
