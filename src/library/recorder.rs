@@ -23,6 +23,8 @@ use crate::store::{Db, StoreError, media};
 const QUEUE: usize = 128;
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 const COMMIT_EVERY: Duration = Duration::from_secs(2);
+/// How long a broadcast that has ended waits for the database.
+const LAST_COMMIT_WITHIN: Duration = Duration::from_secs(60);
 /// A reel is closed when it is this old or this long.
 const REEL_AGE: Duration = Duration::from_secs(60);
 const REEL_LENGTH: u64 = 64 << 20;
@@ -149,15 +151,13 @@ impl Writer {
             match commands.recv_timeout(wait) {
                 Ok(Command::Event(event)) => self.handle(event),
                 Ok(Command::Finish(done)) => {
-                    self.sync();
-                    self.commit();
+                    self.complete_index();
                     let _ = done.send(());
                     return;
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
-                    self.sync();
-                    self.commit();
+                    self.complete_index();
                     return;
                 }
             }
@@ -268,6 +268,18 @@ impl Writer {
                 self.health.paused.store(true, Ordering::Relaxed);
                 tracing::error!(%error, broadcast = self.broadcast_id, "recording cannot be indexed");
             }
+        }
+    }
+
+    /// The last commit. What it leaves behind nobody would index any more, so it is tried again for as long as another
+    /// program may hold the database.
+    fn complete_index(&mut self) {
+        let begun = clock::instant();
+        self.sync();
+        self.commit();
+        while !self.complete.is_empty() && begun.elapsed() < LAST_COMMIT_WITHIN {
+            std::thread::sleep(Duration::from_millis(500));
+            self.commit();
         }
     }
 
