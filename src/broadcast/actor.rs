@@ -204,6 +204,9 @@ impl Actor {
                 break state;
             }
         };
+        if last == State::Ended && thumbnails == 0 {
+            self.take_late_thumbnail();
+        }
         self.finish(last).await;
         for end in waiting_for_end {
             let _ = end.send(());
@@ -277,6 +280,20 @@ impl Actor {
         true
     }
 
+    /// For a broadcast that was over before there was a picture to take: the source still runs for a moment.
+    fn take_late_thumbnail(&self) {
+        let (library, id, mut status) = (self.library.clone(), self.id.clone(), self.program.status.clone());
+        self.aside(async move {
+            let taken =
+                tokio::time::timeout(THUMBNAIL_AFTER, status.wait_for(|status| status.snapshot.is_some())).await;
+            let jpeg = taken.ok().and_then(Result::ok).and_then(|status| status.snapshot.clone());
+            match jpeg {
+                Some(jpeg) => library.set_thumbnail(&id, jpeg).await,
+                None => Ok(()),
+            }
+        });
+    }
+
     fn aside(&self, writing: impl Future<Output = Result<(), StoreError>> + Send + 'static) {
         let id = self.id.clone();
         tokio::spawn(async move {
@@ -300,9 +317,7 @@ impl Actor {
             },
             ended_at: clock::wall_ms(),
         };
-        if let Err(error) = self.library.finish(&self.id, outcome).await {
-            tracing::error!(%error, broadcast = self.id, "the end of a broadcast cannot be written; the next start will");
-        }
+        close_row(&self.library, &self.id, outcome).await;
         self.state.send_replace(state);
         tracing::info!(broadcast = self.id, state = state.public().as_str(), "broadcast over");
     }
@@ -310,6 +325,19 @@ impl Actor {
     fn record(&mut self, events: Vec<crate::media::packager::Event>) {
         for event in events {
             self.recorder.record(event);
+        }
+    }
+}
+
+/// Writes how a broadcast came out; again and again for a while, since another program may hold the database.
+async fn close_row(library: &Library, id: &str, outcome: broadcasts::Outcome) {
+    for last in [false, false, false, false, true] {
+        match library.finish(id, outcome.clone()).await {
+            Ok(()) => return,
+            Err(error) if last => {
+                tracing::error!(%error, broadcast = id, "a broadcast's end cannot be written; the next start will");
+            }
+            Err(_) => sleep(Duration::from_secs(1)).await,
         }
     }
 }
