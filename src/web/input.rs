@@ -2,13 +2,17 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
-use actix_web::body::{BodyStream, to_bytes_limited};
-use actix_web::dev::{Payload, ServiceRequest};
-use actix_web::error::{QueryPayloadError, UrlencodedError};
-use actix_web::http::StatusCode;
+use actix_web::body::{BodyStream, MessageBody, to_bytes_limited};
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::error::{PayloadError, QueryPayloadError, UrlencodedError};
+use actix_web::http::{StatusCode, header};
+use actix_web::middleware::Next;
 use actix_web::web::{self, Bytes, ServiceConfig};
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
+use futures_util::Stream;
 use serde::de::DeserializeOwned;
 
 use super::error::{Code, Problem};
@@ -84,6 +88,52 @@ pub(super) async fn buffer_form(request: &mut ServiceRequest) -> Result<Option<B
     let body = read_all(request.take_payload()).await?;
     request.set_payload(Payload::from(body.clone()));
     Ok(Some(body))
+}
+
+/// For `App::wrap(from_fn(…))`: a chunked body that nobody reads to its end costs its connection. The framework would
+/// read on and on for the next request behind it, and a body that never ends would keep it busy for ever; it closes
+/// connections whose body is still held when the answer goes out.
+pub async fn hold_unread_body<B: MessageBody>(
+    mut request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, actix_web::Error> {
+    if request.headers().contains_key(header::TRANSFER_ENCODING) {
+        let body = HeldBody { payload: Some(request.take_payload()) };
+        request.set_payload(Payload::Stream { payload: Box::pin(body) });
+    }
+    next.call(request).await
+}
+
+/// How long an unread body is held: until its answer has surely been handed to the connection.
+const HELD: Duration = Duration::from_secs(1);
+
+struct HeldBody {
+    /// None once it has been read to its end.
+    payload: Option<Payload>,
+}
+
+impl Stream for HeldBody {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Some(payload) = &mut self.payload else { return Poll::Ready(None) };
+        let next = std::task::ready!(Pin::new(payload).poll_next(context));
+        if !matches!(next, Some(Ok(_))) {
+            self.payload = None;
+        }
+        Poll::Ready(next)
+    }
+}
+
+impl Drop for HeldBody {
+    fn drop(&mut self) {
+        if let Some(payload) = self.payload.take() {
+            actix_web::rt::spawn(async move {
+                tokio::time::sleep(HELD).await;
+                drop(payload);
+            });
+        }
+    }
 }
 
 /// Answers of the framework's own extractors, as problems.

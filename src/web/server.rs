@@ -46,6 +46,7 @@ pub fn start(
             .wrap(from_fn(guard::setup_gate))
             .wrap(headers())
             .wrap(from_fn(envelope::around))
+            .wrap(from_fn(input::hold_unread_body))
     })
     .tcp_nodelay(true)
     .keep_alive(Duration::from_secs(30))
@@ -67,6 +68,8 @@ fn headers() -> DefaultHeaders {
         .add((header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
         .add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .add((header::REFERRER_POLICY, "same-origin"))
+        // What does not say otherwise is made for whoever asked.
+        .add((header::CACHE_CONTROL, "no-store"))
         .add(("Permissions-Policy", "camera=(), microphone=(), geolocation=()"))
 }
 
