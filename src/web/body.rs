@@ -29,7 +29,7 @@ pub fn answer(request: &HttpRequest, content: Content) -> HttpResponse {
     let Content { pieces, media_type, cache, tag } = content;
     let length: u64 = pieces.iter().map(Piece::length).sum();
     let tag = format!("\"{tag}\"");
-    if matches(request, header::IF_NONE_MATCH, &tag) {
+    if is_known(request, &tag) {
         let mut unchanged = HttpResponse::NotModified();
         return unchanged.insert_header((header::ETAG, tag)).insert_header((header::CACHE_CONTROL, cache)).finish();
     }
@@ -65,7 +65,8 @@ enum Asked {
 /// One range is honoured. Several, or ones that cannot be read, are answered with the whole, as RFC 9110 14.2 allows.
 fn range(request: &HttpRequest, tag: &str, length: u64) -> Asked {
     let named = request.headers().contains_key(header::RANGE);
-    let stale = request.headers().contains_key(header::IF_RANGE) && !matches(request, header::IF_RANGE, tag);
+    // Compared strongly, and alone: RFC 9110 13.1.5.
+    let stale = request.headers().get(header::IF_RANGE).is_some_and(|validator| validator.as_bytes() != tag.as_bytes());
     if !named || stale {
         return Asked::Whole;
     }
@@ -82,11 +83,13 @@ fn range(request: &HttpRequest, tag: &str, length: u64) -> Asked {
     }
 }
 
-fn matches(request: &HttpRequest, name: header::HeaderName, tag: &str) -> bool {
+/// Whether the client has these bytes already: `If-None-Match` is compared weakly (RFC 9110 13.1.2).
+fn is_known(request: &HttpRequest, tag: &str) -> bool {
     let lists = |value: &HeaderValue| {
-        value.to_str().is_ok_and(|list| list.split(',').any(|one| one.trim().trim_start_matches("W/") == tag))
+        let list = value.to_str().unwrap_or_default().split(',');
+        list.map(|one| one.trim().trim_start_matches("W/")).any(|one| one == tag || one == "*")
     };
-    request.headers().get(name).is_some_and(lists)
+    request.headers().get(header::IF_NONE_MATCH).is_some_and(lists)
 }
 
 /// A body that streams pieces, [`READ`] bytes at a time: a client that stalls holds no more than that.
