@@ -3,7 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -30,6 +30,7 @@ fn calls(server: &Server) -> Vec<Call> {
     let account = server.get("/accounts")["items"][0]["id"].as_str().expect("an id").to_owned();
     let broadcast = server.go_live("Tetap begini");
     server.end(&broadcast);
+    until("its thumbnail", || server.broadcast(&broadcast)["thumbnail_url"].is_string().then_some(()));
     let long = |length: usize| json!("x".repeat(length));
     let controls = || ["a\u{0}b", "a\u{1b}[2J", "a\nb", "\u{7f}x", "a\u{85}b"].map(|text| json!(text));
     let titles = || [vec![json!(""), json!("   "), long(201), long(10_000)], controls().to_vec()].concat();
@@ -37,7 +38,7 @@ fn calls(server: &Server) -> Vec<Call> {
     let audiences = || vec![json!("Public"), json!("everyone"), json!("")];
     let roles = || vec![json!("Admin"), json!("root"), json!("")];
     let names = || {
-        let odd = ["", "ab", "a b c", "<b>abc", "wati\u{0}", "../etc", "😀😀😀", "wati\n"].map(|text| json!(text));
+        let odd = ["", "ab", "a b c", "<b>abc", "wati\u{0}", "../etc", "😀😀😀"].map(|text| json!(text));
         [odd.to_vec(), vec![long(65), long(10_000)]].concat()
     };
     let passwords = || vec![json!(""), json!("short"), long(10_000)];
@@ -367,25 +368,24 @@ fn requests_that_are_none() {
     assert!(!server.stranger().send("PUT", "/api/v1/session", &[], None).header("allow").is_empty());
 }
 
-/// Sends a body until the server has had enough; how many bytes it took, and what it said.
-fn endless(server: &Server, head: &str, piece: &[u8], most: usize) -> (usize, String) {
+/// Sends a body until the server has had enough, which must come; what it said.
+fn endless(server: &Server, head: &str, piece: &[u8]) -> String {
     let mut socket = TcpStream::connect(server.http.trim_start_matches("http://")).expect("it listens");
     socket.set_read_timeout(Some(AGES)).expect("a socket");
     socket.set_write_timeout(Some(AGES)).expect("a socket");
     socket.write_all(head.as_bytes()).expect("the head is taken");
-    let mut sent = 0;
-    while sent < most && socket.write_all(piece).is_ok() {
-        sent += piece.len();
+    let begin = Instant::now();
+    while socket.write_all(piece).is_ok() {
+        assert!(begin.elapsed() < AGES, "{head} takes all that it is given");
     }
     let mut answer = Vec::new();
     let _ = socket.take(1 << 16).read_to_end(&mut answer);
-    (sent, String::from_utf8_lossy(&answer).into_owned())
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
 #[test]
 fn bodies_that_do_not_end() {
     let server = Server::start(SMALL);
-    let most = 64 << 20;
     let chunk = [b"10000\r\n".as_slice(), &[b'x'; 0x10000], b"\r\n"].concat();
     for (path, media_type) in [
         ("/api/v1/session", "application/json"),
@@ -399,12 +399,9 @@ fn bodies_that_do_not_end() {
         let common = format!(
             "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {media_type}\r\nAuthorization: Bearer {token}\r\n"
         );
-        let (sent, answer) = endless(&server, &format!("{common}Transfer-Encoding: chunked\r\n\r\n"), &chunk, most);
-        assert!(sent < most, "{path} takes all it is given");
+        let answer = endless(&server, &format!("{common}Transfer-Encoding: chunked\r\n\r\n"), &chunk);
         assert!(answer.is_empty() || (400..500).contains(&status(&answer)), "{path}: {answer:.200}");
-        let (sent, answer) =
-            endless(&server, &format!("{common}Content-Length: 9999999999999\r\n\r\n"), &[b'x'; 0x10000], most);
-        assert!(sent < most, "{path} takes all it is given");
+        let answer = endless(&server, &format!("{common}Content-Length: 9999999999999\r\n\r\n"), &[b'x'; 0x10000]);
         assert!(answer.is_empty() || (400..500).contains(&status(&answer)), "{path}: {answer:.200}");
     }
     // Many who never finish their head do not keep others out.

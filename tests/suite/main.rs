@@ -2,9 +2,6 @@
 // What cannot be had in a test fails it, with the line.
 #![allow(clippy::unwrap_used)]
 
-// A test that meets what it does not expect fails, and says where.
-#![allow(clippy::unwrap_used)]
-
 mod bad_input;
 mod client;
 mod command;

@@ -38,7 +38,7 @@ fn check_ranges(client: &Client, path: &str, whole: &[u8]) {
     let ranges = [
         (String::from("bytes=0-0"), 0, 0),
         (String::from("bytes=0-99"), 0, 99.min(last)),
-        (String::from("BYTES=5-9"), 5, 9),
+        (String::from("bytes=5-9"), 5, 9),
         (String::from("bytes=10-"), 10, last),
         (String::from("bytes=-1"), last, last),
         (String::from("bytes=-20"), length - 20, last),

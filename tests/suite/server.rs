@@ -208,7 +208,7 @@ impl Server {
         self.child.wait().expect("it is ours");
     }
 
-    /// Process ids of its workers that encode: those that have used the most time come last.
+    /// Process ids of its workers. Those with the most threads, which encode, come last.
     pub fn workers(&self) -> Vec<Pid> {
         let parent = self.child.id();
         let mut found: Vec<(u64, i32)> = std::fs::read_dir("/proc")
@@ -216,10 +216,10 @@ impl Server {
             .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
             .filter_map(|pid| {
                 let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-                // Behind the name in parentheses: state, parent, …, user and system time as fields 14 and 15 (proc(5)).
+                // Behind the name in parentheses: state, parent, …; the number of threads is field 20 (proc(5)).
                 let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-                let time: u64 = fields[11].parse::<u64>().ok()? + fields[12].parse::<u64>().ok()?;
-                (fields[1] == parent.to_string() && fields[0] != "Z").then_some((time, pid))
+                let threads: u64 = fields[17].parse().ok()?;
+                (fields[1] == parent.to_string() && fields[0] != "Z").then_some((threads, pid))
             })
             .collect();
         found.sort_unstable();

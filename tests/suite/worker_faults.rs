@@ -14,7 +14,7 @@ fn playlist(server: &Server, id: &str) -> Playlist {
     playlist
 }
 
-/// The worker that encodes: the one that uses the most time.
+/// The worker that encodes: the one with the most threads.
 fn encoder(server: &Server) -> Pid {
     *server.workers().last().expect("a worker")
 }
@@ -77,7 +77,7 @@ fn a_killed_worker_costs_a_moment() {
     let id = server.go_live("Killed twice");
     server.until_duration(&id, 3.0);
     break_worker(&server, &id, Signal::KILL);
-    break_worker(&server, &id, Signal::SEGV);
+    break_worker(&server, &id, Signal::ABORT);
     server.end(&id);
     check_recording(&server, &id, 2);
 }
