@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::{Value, json};
 
-use crate::client::Reply;
+use crate::client::{By, Client, Reply};
 use crate::playlist_rules::Playlist;
-use crate::server::{ADMIN, AGES, SMALL, Server, add_account, new_data, serve_command, until};
+use crate::roles;
+use crate::server::{ADMIN, AGES, PASSWORD, SMALL, Server, add_account, new_data, serve_command, until};
 use crate::tools;
 
 /// Seconds: what a busy machine takes from the press to the first frame, or from a frame to its part.
@@ -61,6 +62,88 @@ fn check_recording(server: &Server, id: &str) -> f64 {
     duration
 }
 
+/// The setup address that the console shows.
+fn setup_address(server: &Server) -> String {
+    let log = server.log();
+    let marker = format!("{}/setup/", server.http);
+    let found = log.split_whitespace().find_map(|word| word.strip_prefix(&marker)).expect("an address on the console");
+    format!("/setup/{found}")
+}
+
+#[test]
+fn the_first_admin_is_made_at_the_address_on_the_console() {
+    let server = Server::start_bare(&new_data(), SMALL);
+    let page = [("accept", "text/html")];
+    let closed = |server: &Server| {
+        for path in ["/", "/login", "/live", "/tv", "/studio", "/admin", "/watch/x", "/nothing"] {
+            let reply = server.stranger().get_with(path, &page);
+            assert_eq!((reply.status, reply.header("location")), (303, "/setup"), "{path}");
+        }
+        for path in ["/api/v1/broadcasts", "/api/v1/openapi.json", "/media/x/main.m3u8", "/studio/events"] {
+            let reply = server.stranger().get(path);
+            assert_eq!((reply.status, reply.code().as_str()), (503, "setup_required"), "{path}");
+        }
+        assert_eq!(server.sign_in(ADMIN, PASSWORD).code(), "setup_required");
+        assert_eq!(server.stranger().get_with("/setup", &page).status, 200);
+        assert_eq!(server.stranger().get("/healthz").status, 200);
+    };
+    closed(&server);
+    let address = setup_address(&server);
+    let token = address.trim_start_matches("/setup/").to_owned();
+    assert!(
+        !server.fetch("/setup").windows(token.len()).any(|window| window == token.as_bytes()),
+        "only on the console"
+    );
+
+    let form = server.stranger().get_with(&address, &page);
+    assert_eq!(form.status, 200);
+    let newcomer = server.stranger().by(By::Cookie(roles::cookies(&form)));
+    let csrf = roles::field(&form.text(), "csrf");
+    let send = |by: &Client, changed: &[(&str, &str)]| {
+        let right = [("token", token.as_str()), ("csrf", csrf.as_str()), ("username", ADMIN)];
+        let right = [&right[..], &[("password", PASSWORD), ("password_again", PASSWORD)]].concat();
+        let value =
+            |name: &str, right| changed.iter().find(|(other, _)| *other == name).map_or(right, |(_, value)| *value);
+        let fields: Vec<_> = right.into_iter().map(|(name, right)| (name, value(name, right))).collect();
+        by.form("/setup", &[("accept", "text/html"), ("origin", &server.http)], &fields)
+    };
+    for wrong in [
+        [("token", "0".repeat(52))],
+        [("username", String::from("<b>"))],
+        [("password", String::from("short"))],
+        [("password_again", String::from("another quiet room"))],
+        [("csrf", String::from("x"))],
+    ] {
+        let changed: Vec<_> = wrong.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let reply = send(&newcomer, &changed);
+        assert!((400..500).contains(&reply.status), "{changed:?}: {}", reply.status);
+        assert!(!reply.text().contains(PASSWORD), "a password is never shown again");
+    }
+    assert_eq!(send(&server.stranger(), &[]).status, 403, "another browser");
+    closed(&server);
+
+    let made = send(&newcomer, &[]);
+    assert_eq!((made.status, made.header("location")), (303, "/studio"), "{}", made.text());
+    let admin = server.stranger().by(By::Cookie(roles::cookies(&made)));
+    assert_eq!(admin.get("/api/v1/accounts").json()["items"][0]["role"], "admin", "signed in at once");
+    assert_eq!(admin.get_with("/admin", &page).status, 200);
+    assert_eq!(server.sign_in(ADMIN, PASSWORD).status, 200);
+    // The address works once.
+    assert_eq!(server.stranger().get_with(&address, &page).status, 303);
+    assert!((400..500).contains(&send(&newcomer, &[("username", "another")]).status));
+    assert_eq!(admin.get("/api/v1/accounts").json()["items"].as_array().map(Vec::len), Some(1));
+    assert!(!server.log().contains(PASSWORD));
+    let again = Server::start_on(
+        &{
+            let data = server.data.clone();
+            drop(server);
+            data
+        },
+        SMALL,
+    );
+    assert!(!again.log().contains("/setup/"), "it does not ask again");
+}
+
 #[test]
 fn from_going_live_to_the_library() {
     let server = Server::start(&["--https", "127.0.0.1:0"]);
@@ -87,6 +170,8 @@ fn from_going_live_to_the_library() {
     assert_eq!(again["id"], id.as_str(), "a second press gives the same broadcast");
 
     server.until_state(&id, "live");
+    let to_it = server.stranger().get_with("/live", &[("accept", "text/html")]);
+    assert_eq!((to_it.status, to_it.header("location")), (303, &*format!("/watch/{id}")));
     let live_after = pressed.elapsed().as_secs_f64();
     assert_eq!(listed(&server, "?state=live"), [id.as_str()]);
     let home = String::from_utf8(server.fetch("/")).expect("UTF-8");
@@ -135,6 +220,7 @@ fn watch_it(server: &Server, id: &str) {
 }
 
 fn in_the_library(server: &Server, id: &str) {
+    assert_eq!(server.stranger().get_with("/live", &[("accept", "text/html")]).status, 200, "it waits");
     assert_eq!(listed(server, "?state=ended"), [id]);
     assert!(listed(server, "?state=live").is_empty());
     assert!(String::from_utf8(server.fetch("/")).expect("UTF-8").contains(&format!("/watch/{id}")));
@@ -297,5 +383,5 @@ fn a_second_server_on_the_same_data_is_refused() {
     assert_eq!((code, said.lines().count()), (Some(1), 1), "{said}");
     assert_eq!(server.broadcast(&id)["state"], "live");
     add_account(server.data.path(), "bidan", "broadcaster");
-    assert_eq!(server.sign_in("bidan", crate::server::PASSWORD).status, 200, "accounts are made while it runs");
+    assert_eq!(server.sign_in("bidan", PASSWORD).status, 200, "accounts are made while it runs");
 }
