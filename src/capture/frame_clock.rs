@@ -15,6 +15,7 @@ use super::pattern::{self, Pattern};
 use super::program::Program;
 use super::slots::Slots;
 use super::snapshot::{self, Snapshots};
+use super::still::Slate;
 use crate::base::clock;
 use crate::media::protocol::{FromWorker, SourceState};
 
@@ -48,7 +49,7 @@ pub struct FrameClock {
     pub target: Target,
     pub pictures: Pictures,
     pub sounds: Sounds,
-    pub slate: gst::Buffer,
+    pub slate: Slate,
     pub snapshots: Option<Snapshots>,
     pub outbox: Outbox,
 }
@@ -135,7 +136,7 @@ impl FrameClock {
     fn tick(&self, number: u64, due: u64, memory: &mut Memory) {
         let picture = self.picture(number, due);
         let seen = picture.is_some();
-        let picture = picture.unwrap_or_else(|| self.slate.copy());
+        let picture = picture.unwrap_or_else(|| self.slate.picture());
         if number >= memory.snapshot {
             memory.snapshot = number + snapshot::EVERY * u64::from(self.target.frame_rate);
             if let Some(snapshots) = &self.snapshots {
