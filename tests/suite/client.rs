@@ -41,12 +41,6 @@ impl Reply {
         self.headers.get(name).map_or("", |value| value.to_str().expect("plain"))
     }
 
-    /// The body of an answer that must be 200.
-    pub fn ok(self) -> Vec<u8> {
-        assert_eq!(self.status, 200, "{}", String::from_utf8_lossy(&self.body));
-        self.body
-    }
-
     /// The stable word of a refusal (RFC 9457), which must be one.
     pub fn code(&self) -> String {
         let body = self.json();

@@ -2,12 +2,17 @@
 // What cannot be had in a test fails it, with the line.
 #![allow(clippy::unwrap_used)]
 
+// A test that meets what it does not expect fails, and says where.
+#![allow(clippy::unwrap_used)]
+
+mod bad_input;
 mod client;
 mod command;
 mod live_playlist;
 mod packager;
 mod playlist_rules;
 mod ranges;
+mod roles;
 mod rtmp;
 mod server;
 mod tidy;

@@ -2,14 +2,13 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -28,8 +27,8 @@ pub const ADMIN: &str = "midwife";
 /// A small picture, where only the way of the bytes matters.
 pub const SMALL: &[&str] = &["--video-height", "240", "--video-kbps", "300", "--frame-rate", "15"];
 
-/// A running server with an admin signed in. Its whole process group is killed when it is dropped, and what it logged is
-/// shown when the test has failed.
+/// A running server with an admin signed in. It is killed with its workers when it is dropped, and what it logged is shown
+/// when the test has failed.
 pub struct Server {
     pub child: Child,
     /// `http://127.0.0.1:PORT`
@@ -41,7 +40,7 @@ pub struct Server {
     pub data: Arc<TempDir>,
     /// Asks with the admin's token.
     pub admin: Client,
-    lines: Receiver<String>,
+    lines: Mutex<Receiver<String>>,
     log: Arc<TempDir>,
 }
 
@@ -67,6 +66,7 @@ impl Server {
         let mut command = serve_command(data.path(), flags);
         let mut child = command.stdout(Stdio::piped()).stderr(stderr).spawn().expect("the executable is there");
         let (sender, lines) = channel();
+        let lines = Mutex::new(lines);
         let stdout = child.stdout.take().expect("it is piped");
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
@@ -78,7 +78,8 @@ impl Server {
         let (http, https, rtmp) = (empty(), empty(), empty());
         let admin = Client::new("");
         let mut server = Self { child, http, https, rtmp, data: data.clone(), admin, lines, log };
-        let ready = server.lines.recv_timeout(AGES).unwrap_or_else(|_| panic!("it is not ready:\n{}", server.log()));
+        let ready = server.lines().recv_timeout(AGES);
+        let ready = ready.unwrap_or_else(|_| panic!("it is not ready:\n{}", server.log()));
         let words: Vec<&str> = ready.split(' ').collect();
         assert_eq!(words[0], "ready", "{ready}");
         for word in &words[1..] {
@@ -106,7 +107,11 @@ impl Server {
 
     /// What it has printed since the line that it is ready.
     pub fn printed(&self) -> Vec<String> {
-        self.lines.try_iter().collect()
+        self.lines().try_iter().collect()
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Receiver<String>> {
+        self.lines.lock().expect("no test panics while it reads")
     }
 
     /// Somebody without a session.
@@ -224,9 +229,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended already, which is what we want; workers live in its group.
-        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+        let workers = self.workers();
+        // It may have ended already, which is what we want. A worker ends with its server, unless a test has stopped it.
+        let _ = self.child.kill();
         let _ = self.child.wait();
+        for worker in workers {
+            let _ = kill_process(worker, Signal::KILL);
+        }
         if std::thread::panicking() {
             eprintln!("--- what the server logged ---\n{}---", self.log());
         }
@@ -236,7 +245,7 @@ impl Drop for Server {
 /// `siaran serve` on free ports; `flags` come last and win.
 pub fn serve_command(data: &Path, flags: &[&str]) -> Command {
     let mut command = Command::new(BINARY);
-    command.arg("serve").arg("--data").arg(data).process_group(0).stdin(Stdio::null());
+    command.arg("serve").arg("--data").arg(data).stdin(Stdio::null());
     let defaults = [
         ("--http", "127.0.0.1:0"),
         ("--https", "off"),

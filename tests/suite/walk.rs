@@ -4,7 +4,7 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group, test_kill_process};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::{Value, json};
 
 use crate::client::Reply;
@@ -264,11 +264,11 @@ fn contents(folder: &std::path::Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
 fn refused_to_serve(data: &std::path::Path) -> (Option<i32>, String) {
     let mut command = serve_command(data, &[]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the executable is there");
-    let group = Pid::from_child(&child);
+    let process = Pid::from_child(&child);
     // One that serves after all must not keep the test waiting.
     let watchdog = std::thread::spawn(move || {
         std::thread::park_timeout(AGES);
-        let _ = kill_process_group(group, Signal::KILL);
+        let _ = kill_process(process, Signal::KILL);
     });
     let output = child.wait_with_output().expect("it ends by itself");
     watchdog.thread().unpark();
