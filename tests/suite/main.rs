@@ -1,7 +1,6 @@
 //! Black-box tests of the real executable, and property tests of what is pure.
 // What cannot be had in a test fails it, with the line.
 #![allow(clippy::unwrap_used)]
-
 // A test that meets what it does not expect fails, and says where.
 #![allow(clippy::unwrap_used)]
 
