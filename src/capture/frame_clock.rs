@@ -15,6 +15,7 @@ use super::pattern::{self, Pattern};
 use super::program::Program;
 use super::slots::Slots;
 use super::snapshot::{self, Snapshots};
+use super::still::Slate;
 use crate::base::clock;
 use crate::media::protocol::{FromWorker, SourceState};
 
@@ -48,7 +49,7 @@ pub struct FrameClock {
     pub target: Target,
     pub pictures: Pictures,
     pub sounds: Sounds,
-    pub slate: gst::Buffer,
+    pub slate: Slate,
     pub snapshots: Option<Snapshots>,
     pub outbox: Outbox,
 }
@@ -62,6 +63,33 @@ struct Memory {
     snapshot: u64,
     /// Running time of the last sound of the microphone, ns.
     heard: u64,
+    lag: Lag,
+}
+
+/// How late a microphone is played, in frames of sound. One that is slower than [`SOURCE_DELAY`] must not be silent for it.
+struct Lag {
+    frames: i64,
+    /// Where its sound ended at the last tick.
+    end: Option<i64>,
+}
+
+impl Lag {
+    const LEAST: i64 = (SOURCE_DELAY / 1000 * RATE as u64 / 1_000_000) as i64;
+    const MOST: i64 = RATE as i64 / 2;
+    const STEP: i64 = RATE as i64 / 100;
+
+    /// Sound up to `wanted` was asked for and ends at `end`. Only a source that still brings some is waited for.
+    fn learn(&mut self, wanted: i64, end: Option<i64>) {
+        let flows = end > self.end;
+        self.end = end;
+        let short = end.map_or(0, |end| wanted - end);
+        if flows && short > Self::MOST {
+            self.frames = Self::LEAST; // it came back after a pause; what it brings is new
+        } else if flows && short > 0 {
+            self.frames = (self.frames + short + Self::STEP).min(Self::MOST);
+            tracing::info!(milliseconds = self.frames * 1000 / i64::from(RATE), "the microphone is slow; played later");
+        }
+    }
 }
 
 impl FrameClock {
@@ -76,6 +104,7 @@ impl FrameClock {
             samples: Vec::new(),
             snapshot: first + rate / 5,
             heard: self.time.now_ns(),
+            lag: Lag { frames: Lag::LEAST, end: None },
         };
         let mut number = first;
         while !stop.load(Ordering::Relaxed) {
@@ -107,7 +136,7 @@ impl FrameClock {
     fn tick(&self, number: u64, due: u64, memory: &mut Memory) {
         let picture = self.picture(number, due);
         let seen = picture.is_some();
-        let picture = picture.unwrap_or_else(|| self.slate.copy());
+        let picture = picture.unwrap_or_else(|| self.slate.picture());
         if number >= memory.snapshot {
             memory.snapshot = number + snapshot::EVERY * u64::from(self.target.frame_rate);
             if let Some(snapshots) = &self.snapshots {
@@ -165,8 +194,10 @@ impl FrameClock {
                 true
             }
             Sounds::Microphone(slots) => {
-                let delay = (SOURCE_DELAY / 1000 * u64::from(RATE) / 1_000_000) as i64;
-                slots.sound().read(from as i64 - delay, count, &mut memory.samples)
+                let mut ring = slots.sound();
+                let at = from as i64 - memory.lag.frames;
+                memory.lag.learn(at + count as i64, ring.end());
+                ring.read(at, count, &mut memory.samples)
             }
         };
         if let Some(level) = memory.meter.take(&memory.samples) {
@@ -174,5 +205,26 @@ impl FrameClock {
         }
         self.program.play(&memory.samples, from);
         heard
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_microphone_is_played_later_and_a_dead_one_is_not_waited_for() {
+        let mut lag = Lag { frames: Lag::LEAST, end: None };
+        for tick in 0..30 {
+            // It brings its sound 150 ms late.
+            let now = 100_000 + tick * 1600;
+            lag.learn(now - lag.frames, Some(now - 7200));
+        }
+        assert!((7200..9000).contains(&lag.frames), "{}", lag.frames);
+        let settled = lag.frames;
+        for tick in 30..60 {
+            lag.learn(100_000 + tick * 1600 - lag.frames, Some(100_000 + 29 * 1600 - 7200));
+        }
+        assert_eq!(lag.frames, settled);
     }
 }

@@ -42,6 +42,11 @@ impl Ring {
         self.start += surplus as i64;
     }
 
+    /// Position after the newest frame written.
+    pub fn end(&self) -> Option<i64> {
+        self.next
+    }
+
     /// Reads `count` frames from `position` on, interleaved, with silence where there are none. Tells whether any was there.
     pub fn read(&mut self, position: i64, count: usize, into: &mut Vec<f32>) -> bool {
         let past = (position - self.start).clamp(0, self.frames.len() as i64) as usize;

@@ -1,5 +1,7 @@
 //! Still pictures: the slate that stands in for a lost camera.
 
+use std::sync::{Arc, OnceLock};
+
 use gst::prelude::*;
 
 use super::encoder::Target;
@@ -8,14 +10,30 @@ use super::picture;
 
 /// Indonesian first: it is what most viewers read.
 const WORDS: &str = "Kamera terputus – menunggu\nCamera lost – waiting";
-const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(5);
+const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(30);
 
-/// The slate as one raw picture. Where text cannot be drawn, a plain dark one.
-pub fn slate(target: Target) -> gst::Buffer {
-    draw(target).unwrap_or_else(|reason| {
-        tracing::warn!(reason, "the slate has no words");
-        plain(target)
-    })
+/// The slate. It is drawn beside the start of everything else: a first use of fonts can take seconds on a small box.
+pub struct Slate {
+    drawn: Arc<OnceLock<gst::Buffer>>,
+    plain: gst::Buffer,
+}
+
+impl Slate {
+    /// Begins to draw.
+    pub fn start(target: Target) -> Self {
+        let drawn = Arc::new(OnceLock::new());
+        let slot = Arc::clone(&drawn);
+        std::thread::spawn(move || match draw(target) {
+            Ok(picture) => drop(slot.set(picture)),
+            Err(reason) => tracing::warn!(reason, "the slate has no words"),
+        });
+        Self { drawn, plain: plain(target) }
+    }
+
+    /// The slate as one raw picture; a plain dark one until it is drawn, and where text cannot be drawn.
+    pub fn picture(&self) -> gst::Buffer {
+        self.drawn.get().unwrap_or(&self.plain).copy()
+    }
 }
 
 fn draw(target: Target) -> Result<gst::Buffer, String> {

@@ -13,7 +13,8 @@ use super::pattern::{Layout, Pattern};
 use super::program::Program;
 use super::publisher::Publisher;
 use super::snapshot::Snapshots;
-use super::{Counters, MediaTime, source, still};
+use super::still::Slate;
+use super::{Counters, MediaTime, source};
 use crate::base::clock;
 use crate::media::protocol::{AudioInput, Capture, ErrorCode, FromWorker, SourceState, ToWorker, VideoInput};
 
@@ -78,7 +79,7 @@ impl Running {
             target,
             pictures: pictures(capture.video, target, time, outbox),
             sounds: sounds(capture.audio, time, outbox),
-            slate: still::slate(target),
+            slate: Slate::start(target),
             snapshots: snapshots.ok(),
             outbox: outbox.clone(),
         };

@@ -45,6 +45,7 @@ pub struct Packager {
     keyframe_interval: u64,
     last_keyframe: Option<u64>,
     part_target: u32,
+    first_segment: u64,
     duration: u64,
     gaps: u64,
     ended: bool,
@@ -72,6 +73,7 @@ impl Packager {
             keyframe_interval: 0,
             last_keyframe: None,
             part_target: 0,
+            first_segment: 0,
             duration: 0,
             gaps: 0,
             ended: false,
@@ -157,6 +159,7 @@ impl Packager {
             closing: self.is_full(),
             ended: self.ended,
             part_target: self.part_target,
+            first_segment: self.first_segment,
             duration: self.duration,
             gaps: self.gaps,
             grows: self.keep.is_none(),
@@ -217,6 +220,9 @@ impl Packager {
 
     fn close(&mut self) -> Vec<Event> {
         let Some(open) = self.open.take() else { return Vec::new() };
+        if self.next_msn == 0 {
+            self.first_segment = open.segment.duration;
+        }
         let event = Event::Segment(open.segment.clone());
         self.next_msn += 1;
         self.recent.push(Arc::new(open));

@@ -96,6 +96,7 @@ impl FlvTag {
     pub fn is_sequence_header(&self) -> bool {
         match (self.kind, &self.body[..]) {
             (TagKind::Video, [first, ..]) if first & 0x80 != 0 => first & 0x0f == 0,
+            (TagKind::Audio, [first, ..]) if first >> 4 == 9 => first & 0x0f == 0,
             (TagKind::Video, [_, packet, ..]) | (TagKind::Audio, [_, packet, ..]) => *packet == 0,
             _ => false,
         }

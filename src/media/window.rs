@@ -69,6 +69,8 @@ pub struct Window {
     pub ended: bool,
     /// Longest part allowed, ticks: EXT-X-PART-INF.
     pub part_target: u32,
+    /// Duration of the very first segment, ticks.
+    pub first_segment: u64,
     /// Sum of all segments' durations, the open one included, ticks.
     pub duration: u64,
     /// Discontinuities inside.
@@ -100,6 +102,13 @@ impl Window {
     /// A playlist delta update (RFC 8216bis 6.2.5.1); the whole one where nothing can be skipped.
     pub fn delta(&self) -> Bytes {
         self.rendered.delta.get_or_init(|| playlist::media(self, true)).clone()
+    }
+
+    /// Whether a player can begin near the live edge: a complete segment is listed, and behind it as much as PART-HOLD-BACK.
+    /// One that begins in the very first segment reads whole segments for a while instead of parts (hls.js 1.7).
+    pub fn is_playable(&self) -> bool {
+        let first = if self.next_msn > self.first_msn { self.first_segment } else { return false };
+        self.first_msn > 0 || self.duration >= first + 3 * u64::from(self.part_target)
     }
 
     /// The newest part's place: (MSN, index), or none while there is no part at all.

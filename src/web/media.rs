@@ -267,8 +267,8 @@ async fn live_playlist(
             }
             window
         }
-        // A player that comes before the first picture waits for it.
-        None => until(&mut windows, |window| window.newest_part().is_some() || window.ended).await?,
+        // A player that comes early waits until it can begin; an empty playlist would cost it a second.
+        None => until(&mut windows, |window| window.is_playable() || window.ended).await?,
     };
     // A reload that names what it waits for has one answer for ever; one that does not is stale after a part.
     let age = if directives.wanted.is_some() { 6 * TARGET_DURATION } else { 1 };

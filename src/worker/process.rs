@@ -37,6 +37,8 @@ impl Worker {
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
             .kill_on_drop(true)
+            // Ctrl-C is for the parent, which closes its broadcasts before it lets its workers go.
+            .process_group(0)
             .spawn()?;
         let (read, write) = UnixStream::from_std(ours)?.into_split();
         let codec = LengthDelimitedCodec::builder().max_frame_length(MAX_FRAME).new_codec();

@@ -144,6 +144,7 @@ class HlsPlayer extends Player {
     const at = this.following ? -1 : this.video.currentTime;
     const playing = !this.video.paused || this.video.ended;
     this.hls.destroy();
+    this.settled = false;
     this.open(at);
     if (playing) this.hls.once(Hls.Events.MANIFEST_PARSED, () => this.video.play().catch(() => {}));
   }
@@ -178,8 +179,16 @@ class HlsPlayer extends Player {
     const behind = hls.latency - hls.targetLatency;
     this.say('edge', { live: true, behind: Math.max(0, behind), following: this.following });
     if (!this.following || video.paused || video.seeking) { this.setRate(1); return; }
-    if (behind > JUMP && !this.inTrouble) { this.toEdge(); return; }
+    if ((behind > JUMP && !this.inTrouble) || this.beganLate(behind)) { this.toEdge(); return; }
     this.setRate(IOS ? 1 : rateFor(behind, this.ahead(), this.paced));
+  }
+
+  /** While the first pictures load the edge moves on: made good by one jump that nobody sees, not by seconds of haste. */
+  beganLate(behind) {
+    // Before its first measurement hls.js says 0.
+    if (this.settled || this.video.readyState < 3 || !this.hls.latency) return false;
+    this.settled = behind < 0.25 || this.ahead() > behind + 0.22;
+    return this.settled && behind >= 0.25;
   }
 
   setRate(rate) {

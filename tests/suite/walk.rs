@@ -133,14 +133,9 @@ fn the_first_admin_is_made_at_the_address_on_the_console() {
     assert!((400..500).contains(&send(&newcomer, &[("username", "another")]).status));
     assert_eq!(admin.get("/api/v1/accounts").json()["items"].as_array().map(Vec::len), Some(1));
     assert!(!server.log().contains(PASSWORD));
-    let again = Server::start_on(
-        &{
-            let data = server.data.clone();
-            drop(server);
-            data
-        },
-        SMALL,
-    );
+    let data = server.data.clone();
+    drop(server);
+    let again = Server::start_on(&data, SMALL);
     assert!(!again.log().contains("/setup/"), "it does not ask again");
 }
 
