@@ -125,6 +125,11 @@ impl Library {
 
     /// A complete segment of a broadcast, on air or finished.
     pub async fn segment(&self, id: &str, msn: u64) -> Result<Option<Piece>, LibraryError> {
+        let known = lock(&self.cache.recordings).get(id).cloned();
+        if let Some(recording) = known {
+            let row = recording.segments.binary_search_by_key(&msn, |row| row.segment.msn);
+            return row.ok().map(|row| self.open(&recording.segments[row].location)).transpose();
+        }
         let id = id.to_owned();
         let row = self
             .db
