@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::base::clock;
 use crate::media::packager::Packager;
-use crate::media::protocol::{FlvTag, FromWorker, Init, Level, Part, SourceState, Stats, Task, ToWorker};
+use crate::media::protocol::{ErrorCode, FlvTag, FromWorker, Init, Level, Part, SourceState, Stats, Task, ToWorker};
 use crate::media::window::Window;
 use crate::worker::supervisor::{Event, Supervision, Watchdog, supervise};
 
@@ -277,14 +277,23 @@ impl Runner {
         let (events_sender, events) = mpsc::channel(64);
         let (commands, commands_receiver) = mpsc::channel(64);
         let stop = self.stop.child_token();
-        tokio::spawn(supervise(self.supervision.clone(), commands_receiver, events_sender, stop.clone()));
+        let mut supervision = self.supervision.clone();
+        if let Task::Publisher { not_before, .. } = &mut supervision.task {
+            *not_before = self.packager.end();
+        }
+        tokio::spawn(supervise(supervision, commands_receiver, events_sender, stop.clone()));
         Session { events, commands, tags, headers: [None, None], pending: VecDeque::new(), up: false, stop }
     }
 
     /// Whether the session is over.
     fn on_event(&mut self, event: Event, session: Option<&mut Session>) -> bool {
         match event {
-            Event::Message(message) => self.on_message(message, session),
+            Event::Message(message) => {
+                let hopeless = is_hopeless(&message);
+                self.on_message(message, session);
+                // A publisher whose media cannot be used is sent away: its connection ends with the session.
+                return hopeless;
+            }
             Event::Started { process } => {
                 self.status.send_modify(|status| status.process = process);
                 if let Some(session) = session {
@@ -384,6 +393,12 @@ impl Runner {
             _ => "capture",
         }
     }
+}
+
+/// Whether a publisher's worker has given it up for what it sends.
+fn is_hopeless(message: &FromWorker) -> bool {
+    use ErrorCode::{BadMedia, NoVideo, UnsupportedCodec};
+    matches!(message, FromWorker::Error { code: BadMedia | NoVideo | UnsupportedCodec, fatal: true, .. })
 }
 
 enum Happening {

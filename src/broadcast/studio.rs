@@ -20,6 +20,9 @@ use crate::media::protocol::{Capture, Device, FlvTag, FromWorker, Task};
 use crate::store::{StoreError, broadcasts};
 use crate::worker::supervisor::{Event, Supervision, Watchdog, supervise};
 
+/// Parts that were listed can be read for so long after the end: three target durations, and some.
+const PARTS_STAY: Duration = Duration::from_secs(10);
+
 /// What *Go live* asks for; texts are checked already.
 #[derive(Debug, Clone)]
 pub struct NewBroadcast {
@@ -63,6 +66,7 @@ struct Inner {
     publishers: watch::Sender<BTreeMap<String, String>>,
     devices: watch::Sender<Vec<Device>>,
     on_air: watch::Sender<OnAir>,
+    lately: Mutex<HashMap<String, Arc<Live>>>,
     done: mpsc::UnboundedSender<String>,
     going_live: tokio::sync::Mutex<()>,
     /// The program's own runtime: what is started here outlives the request that asked for it.
@@ -81,6 +85,7 @@ impl Studio {
             publishers: watch::Sender::default(),
             devices: watch::Sender::default(),
             on_air: watch::Sender::default(),
+            lately: Mutex::default(),
             done,
             going_live: tokio::sync::Mutex::default(),
             runtime: Handle::current(),
@@ -117,6 +122,11 @@ impl Studio {
     /// A broadcast that is on air.
     pub fn live(&self, id: &str) -> Option<Arc<Live>> {
         self.0.on_air.borrow().get(id).cloned()
+    }
+
+    /// A broadcast that has just ended: its parts stay for those who saw them listed (RFC 8216bis 6.2.2).
+    pub fn lately(&self, id: &str) -> Option<Arc<Live>> {
+        lock(&self.0.lately).get(id).cloned()
     }
 
     /// The running program of a source, started if need be. For previews.
@@ -186,7 +196,7 @@ impl Studio {
     /// The publisher's tags feed its source's program.
     pub async fn publisher_feeds(&self, key_id: &str, tags: mpsc::Receiver<FlvTag>) {
         let source_id = source::publisher_source_id(key_id);
-        let program = self.run(&source_id, Task::Publisher { part_ms: self.0.config.part_ms });
+        let program = self.run(&source_id, Task::Publisher { part_ms: self.0.config.part_ms, not_before: 0 });
         program.publish(tags).await;
     }
 
@@ -247,7 +257,7 @@ impl Studio {
     }
 
     fn programs(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Program>>> {
-        self.0.programs.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.programs)
     }
 
     /// Wall clock of running time zero, microseconds, by what the wall clock says now.
@@ -303,11 +313,22 @@ impl Studio {
 
     async fn forget_finished(self, mut finished: mpsc::UnboundedReceiver<String>) {
         while let Some(id) = finished.recv().await {
-            self.0.on_air.send_modify(|on_air| {
-                Arc::make_mut(on_air).remove(&id);
+            let mut ended = None;
+            self.0.on_air.send_modify(|on_air| ended = Arc::make_mut(on_air).remove(&id));
+            let Some(ended) = ended else { continue };
+            lock(&self.0.lately).insert(id.clone(), ended);
+            let studio = self.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(PARTS_STAY).await;
+                lock(&studio.0.lately).remove(&id);
             });
         }
     }
+}
+
+/// A map that was changed half-way by a panic is still a map.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A publisher is connected as long as this lives.

@@ -87,7 +87,9 @@ fn begin(task: Task, base_ns: u64, outbox: &Outbox) -> Running {
             });
             Running::Alone
         }
-        Task::Publisher { part_ms } => Running::Publisher(publisher::Publisher::start(part_ms, time, outbox)),
+        Task::Publisher { part_ms, not_before } => {
+            Running::Publisher(publisher::Publisher::start(part_ms, not_before, time, outbox))
+        }
         Task::Devices => {
             let outbox = outbox.clone();
             std::thread::spawn(move || devices::watch(&outbox));

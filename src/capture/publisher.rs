@@ -1,7 +1,7 @@
 //! The task of one RTMP publisher: its tags go through [`Passthrough`] to the parent, without GStreamer in the way. Beside
 //! that way a [`Monitor`] looks and listens.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,20 +13,26 @@ use crate::media::passthrough::{Event, Passthrough};
 use crate::media::protocol::{FlvTag, FromWorker, SourceState};
 
 const TICK: Duration = Duration::from_millis(250);
+/// A picture that stands still in the publisher's hands this long is lost.
+const PICTURE_LOST: Duration = Duration::from_millis(1500);
 
 /// A publisher's worker.
 pub struct Publisher {
     passthrough: Mutex<Passthrough>,
     monitor: Monitor,
     time: MediaTime,
+    /// Where the media before this session ended, ticks.
+    not_before: u64,
     outbox: Outbox,
     counters: Arc<Counters>,
     parts: AtomicU64,
+    /// The picture has stopped.
+    lost: AtomicBool,
 }
 
 impl Publisher {
     /// Waits for tags.
-    pub fn start(part_ms: u32, time: MediaTime, outbox: &Outbox) -> Arc<Self> {
+    pub fn start(part_ms: u32, not_before: u64, time: MediaTime, outbox: &Outbox) -> Arc<Self> {
         outbox.send(FromWorker::State(SourceState::Starting));
         let counters = Arc::new(Counters::default());
         counters.report(outbox);
@@ -34,17 +40,23 @@ impl Publisher {
             passthrough: Mutex::new(Passthrough::new(part_ms)),
             monitor: Monitor::start(outbox),
             time,
+            not_before,
             outbox: outbox.clone(),
             counters,
             parts: AtomicU64::new(0),
+            lost: AtomicBool::new(false),
         });
         let ticking = Arc::clone(&publisher);
         std::thread::spawn(move || {
+            let (mut frames, mut still) = (0, Duration::ZERO);
             loop {
                 std::thread::sleep(TICK);
                 let mut passthrough = ticking.lock();
                 let events = passthrough.tick(ticking.now());
                 ticking.handle(events);
+                still = if passthrough.frames() == frames { still + TICK } else { Duration::ZERO };
+                frames = passthrough.frames();
+                ticking.tell_picture(frames > 0 && still >= PICTURE_LOST);
             }
         });
         publisher
@@ -66,6 +78,14 @@ impl Publisher {
         self.handle(last.map(Event::Part).into_iter().collect());
     }
 
+    /// Says so when the picture stops, and when it goes on.
+    fn tell_picture(&self, lost: bool) {
+        if self.lost.swap(lost, Ordering::Relaxed) != lost {
+            let state = if lost { SourceState::VideoLost } else { SourceState::Running };
+            self.outbox.send(FromWorker::State(state));
+        }
+    }
+
     fn handle(&self, events: Vec<Event>) {
         for event in events {
             match event {
@@ -84,7 +104,7 @@ impl Publisher {
     }
 
     fn now(&self) -> u64 {
-        clock::ns_to_ticks(self.time.now_ns())
+        clock::ns_to_ticks(self.time.now_ns()).max(self.not_before)
     }
 
     /// [`Passthrough`] does not panic; if it did, its parts would still be whole.

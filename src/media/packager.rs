@@ -148,6 +148,11 @@ impl Packager {
         events
     }
 
+    /// Where the media ends, ticks of running time; 0 before the first part.
+    pub fn end(&self) -> u64 {
+        self.end.unwrap_or(0)
+    }
+
     /// The playlist as it stands.
     pub fn window(&self) -> Arc<Window> {
         Arc::new(Window {

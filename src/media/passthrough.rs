@@ -16,7 +16,7 @@ use crate::base::clock::TIMESCALE;
 const PATIENCE: u64 = TIMESCALE as u64;
 /// Frames that tell the rate where the parameter set does not.
 const RATE_FRAMES: usize = 8;
-/// A publisher without a picture for this long since it began is given up.
+/// A publisher without a picture for this long is given up.
 const NO_VIDEO: u64 = 10 * TIMESCALE as u64;
 /// Sound that lags this far behind the picture has ended.
 const SOUND_ENDED: i64 = 5 * TIMESCALE as i64;
@@ -39,6 +39,8 @@ pub enum Event {
 pub struct Passthrough {
     part_ms: u32,
     began: Option<u64>,
+    /// Frames at the last tick.
+    frames_at_tick: u64,
     clock: TagClock,
     video: Option<VideoConfig>,
     audio: Option<AudioConfig>,
@@ -73,6 +75,7 @@ impl Passthrough {
         Self {
             part_ms,
             began: None,
+            frames_at_tick: 0,
             clock: TagClock::default(),
             video: None,
             audio: None,
@@ -108,9 +111,14 @@ impl Passthrough {
 
     /// To be called now and then, also while no tag comes.
     pub fn tick(&mut self, now: u64) -> Vec<Event> {
+        // Counted from the last picture, or from the beginning.
+        if self.frames != self.frames_at_tick {
+            self.frames_at_tick = self.frames;
+            self.began = Some(now);
+        }
         let began = *self.began.get_or_insert(now);
         let mut events = Vec::new();
-        if !self.done && self.frames == 0 && self.held.is_empty() && now >= began + NO_VIDEO {
+        if !self.done && self.held.is_empty() && now >= began + NO_VIDEO {
             self.done = true;
             let what = if self.last_sound.is_some() { "sends sound but no picture" } else { "sends nothing" };
             events.push(Event::Fatal(ErrorCode::NoVideo, format!("The publisher {what}.")));

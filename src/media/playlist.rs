@@ -26,6 +26,8 @@ pub const SEGMENTS_WITH_PARTS: usize = 3;
 pub struct Settled {
     text: String,
     marks: Vec<Mark>,
+    /// EXT-X-DISCONTINUITY tags that have slid out.
+    discontinuities_gone: u64,
 }
 
 /// Where a segment's lines begin in the text.
@@ -34,14 +36,36 @@ struct Mark {
     at: usize,
     duration: u64,
     init: u32,
+    discontinuity: bool,
 }
 
 impl Settled {
     /// Adds a segment, listed without its parts.
     pub fn push(&mut self, segment: &Segment, epoch_us: i64) {
         let before = self.marks.last().map(|mark| mark.init);
-        self.marks.push(Mark { at: self.text.len(), duration: segment.duration, init: segment.init });
+        self.marks.push(Mark {
+            at: self.text.len(),
+            duration: segment.duration,
+            init: segment.init,
+            discontinuity: segment.discontinuity,
+        });
         write_segment(&mut self.text, segment, before, epoch_us, &[]);
+    }
+
+    /// Lists what was never recorded between two segments as EXT-X-GAP (RFC 8216bis 4.4.4.7): media sequence numbers stay
+    /// those that live viewers saw, and players step over the hole.
+    fn push_missing(&mut self, before: &Segment, after: &Segment, epoch_us: i64) {
+        let missing = after.msn.saturating_sub(before.msn + 1);
+        let end = before.start + before.duration;
+        let hole = after.start.saturating_sub(end);
+        for number in 0..missing {
+            let start = end + hole * number / missing;
+            let duration = (end + hole * (number + 1) / missing - start).min(MAX_SEGMENT);
+            let msn = before.msn + 1 + number;
+            let gap = Segment { msn, start, duration, discontinuity: false, ..before.clone() };
+            self.text.push_str("#EXT-X-GAP\n");
+            self.push(&gap, epoch_us);
+        }
     }
 
     /// Forgets the oldest segment, for a sliding window.
@@ -49,7 +73,7 @@ impl Settled {
         if self.marks.is_empty() {
             return;
         }
-        self.marks.remove(0);
+        self.discontinuities_gone += u64::from(self.marks.remove(0).discontinuity);
         let cut = self.marks.first().map_or(self.text.len(), |mark| mark.at);
         self.text.drain(..cut);
         for mark in &mut self.marks {
@@ -110,7 +134,10 @@ pub(super) fn media(window: &Window, delta: bool) -> Bytes {
 /// The media playlist of a finished recording, all segments from the first.
 pub fn recording(segments: &[Segment], epoch_us: i64) -> Bytes {
     let mut settled = Settled::default();
-    for segment in segments {
+    for (index, segment) in segments.iter().enumerate() {
+        if let Some(before) = index.checked_sub(1).map(|before| &segments[before]) {
+            settled.push_missing(before, segment, epoch_us);
+        }
         settled.push(segment, epoch_us);
     }
     let mut text = String::with_capacity(settled.text.len() + 256);
@@ -213,6 +240,9 @@ fn write_basics(text: &mut String, first_msn: u64, grows: bool, independent: boo
 
 fn write_header(text: &mut String, window: &Window) {
     write_basics(text, window.first_msn, window.grows, window.independent);
+    if window.settled.discontinuities_gone > 0 {
+        let _ = writeln!(text, "#EXT-X-DISCONTINUITY-SEQUENCE:{}", window.settled.discontinuities_gone);
+    }
     if window.ended {
         return;
     }

@@ -41,7 +41,9 @@ pub enum Task {
     /// Capture a camera and a microphone, or the test pattern, encode, send parts.
     Capture(Capture),
     /// Take FLV tags of one RTMP publisher, send parts without encoding.
-    Publisher { part_ms: u32 },
+    /// No part begins before `not_before`, 90 kHz ticks of running time: where the session before it ended, which may lie
+    /// ahead of the clock when a publisher sends faster than it should.
+    Publisher { part_ms: u32, not_before: u64 },
     /// Watch cameras and microphones; send [`FromWorker::Devices`] at once and at each change.
     Devices,
     /// Time each encoder that exists at 1280x720; send [`FromWorker::Encoders`]; exit 0.

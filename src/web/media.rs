@@ -222,6 +222,11 @@ async fn file(request: Request, path: Path<(String, String)>) -> Result<HttpResp
             return Ok(answer);
         }
     }
+    if let (RenditionFile::Part(msn, index), Some(ended)) = (file, request.studio.lately(&id)) {
+        let part = ended.window.borrow().part(msn, index).map(|part| part.bytes.clone());
+        let part = part.ok_or_else(Problem::not_found)?;
+        return Ok(memory(&request.http, vec![part], for_ever(&broadcast), format!("{id}-p{msn}.{index}")));
+    }
     from_library(&request, &broadcast, file).await
 }
 
@@ -297,7 +302,7 @@ async fn from_library(request: &Request, broadcast: &Broadcast, file: RenditionF
             if recording.segments.is_empty() {
                 return Err(no_media());
             }
-            Ok(playlist_response(recording.playlist(), &format!("{}, no-cache", scope(&broadcast))))
+            Ok(playlist_response(recording.playlist(), &format!("{}, no-cache", scope(broadcast))))
         }
         RenditionFile::Init(number) => match request.library.init(id, number).await? {
             Some(bytes) => Ok(memory(&request.http, vec![bytes], cache, format!("{id}-i{number}"))),

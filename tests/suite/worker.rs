@@ -442,7 +442,7 @@ fn pictures(size: &str, rate: &str, more: &str) -> String {
 
 /// Feeds a publisher's worker with all tags and stops it.
 fn publish(tags: &[FlvTag]) -> Worker {
-    let mut worker = Worker::start(Task::Publisher { part_ms: 200 });
+    let mut worker = Worker::start(Task::Publisher { part_ms: 200, not_before: 0 });
     for tag in tags {
         worker.say(&ToWorker::Tag(tag.clone()));
     }
@@ -550,7 +550,7 @@ fn time_stamps_that_jump_break_the_timeline_and_go_on() {
 #[test]
 fn another_codec_is_refused_in_words() {
     let tags = flv("-f lavfi -i testsrc2=size=320x180:rate=30 -t 1 -c:v flv1");
-    let mut worker = Worker::start(Task::Publisher { part_ms: 200 });
+    let mut worker = Worker::start(Task::Publisher { part_ms: 200, not_before: 0 });
     worker.say(&ToWorker::Tag(tags[0].clone()));
     let error = worker.until("an error", |m| matches!(m, FromWorker::Error { .. }));
     let FromWorker::Error { code, message, fatal } = error else { unreachable!() };
@@ -560,7 +560,7 @@ fn another_codec_is_refused_in_words() {
 
 #[test]
 fn a_publisher_is_looked_at_and_listened_to() {
-    let mut worker = Worker::start(Task::Publisher { part_ms: 200 });
+    let mut worker = Worker::start(Task::Publisher { part_ms: 200, not_before: 0 });
     for tag in flv(&pictures("640x360", "30", "-g 30")) {
         worker.say(&ToWorker::Tag(tag));
     }
