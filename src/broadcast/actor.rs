@@ -2,7 +2,6 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -67,7 +66,7 @@ impl Live {
     pub fn wellbeing(&self) -> Wellbeing {
         let condition = self.program.status.borrow().condition;
         match condition {
-            _ if self.recorder.paused.load(Ordering::Relaxed) => Wellbeing::RecordingPaused,
+            _ if self.recorder.paused() => Wellbeing::RecordingPaused,
             _ if *self.state.borrow() == State::Waiting => Wellbeing::VideoLost,
             Condition::VideoLost | Condition::Failed => Wellbeing::VideoLost,
             Condition::AudioLost => Wellbeing::AudioLost,
@@ -179,6 +178,7 @@ impl Actor {
                     Err(broadcast::error::RecvError::Lagged(missed)) => {
                         tracing::warn!(broadcast = self.id, missed, "the broadcast fell behind its source");
                         self.interrupt();
+                        self.take_init();
                         None
                     }
                     Err(broadcast::error::RecvError::Closed) => self.on(Event::End),
@@ -260,6 +260,15 @@ impl Actor {
         }
     }
 
+    /// An init may have been among what was missed.
+    fn take_init(&mut self) {
+        let init = self.program.status.borrow().init.clone();
+        if let Some(init) = init {
+            let events = self.packager.init(init);
+            self.record(events);
+        }
+    }
+
     fn interrupt(&mut self) {
         let events = self.packager.interrupt();
         self.record(events);
@@ -269,7 +278,16 @@ impl Actor {
     /// Written on the side: a slow disk must not hold the parts back.
     fn announce(&self, state: BroadcastState) {
         let (library, id) = (self.library.clone(), self.id.clone());
-        self.aside(async move { library.set_state(&id, state).await });
+        self.aside(async move {
+            // Lists go by the row, so it is worth some patience with a database that is held by another program.
+            for _ in 0..5 {
+                if library.set_state(&id, state).await.is_ok() {
+                    return Ok(());
+                }
+                sleep(Duration::from_secs(1)).await;
+            }
+            library.set_state(&id, state).await
+        });
     }
 
     /// Whether there was a picture to take.

@@ -64,6 +64,7 @@ struct Inner {
     devices: watch::Sender<Vec<Device>>,
     on_air: watch::Sender<OnAir>,
     done: mpsc::UnboundedSender<String>,
+    going_live: tokio::sync::Mutex<()>,
     /// The program's own runtime: what is started here outlives the request that asked for it.
     runtime: Handle,
 }
@@ -81,6 +82,7 @@ impl Studio {
             devices: watch::Sender::default(),
             on_air: watch::Sender::default(),
             done,
+            going_live: tokio::sync::Mutex::default(),
             runtime: Handle::current(),
         }));
         tokio::spawn(studio.clone().watch_devices(stop));
@@ -126,6 +128,15 @@ impl Studio {
 
     /// Puts a source on air. A second press of the button by the same account gives the same broadcast.
     pub async fn go_live(&self, new: NewBroadcast) -> Result<Arc<Live>, StudioError> {
+        // On the program's own runtime: a request that is dropped half-way must not leave a row without a broadcast.
+        let studio = self.clone();
+        let going = self.0.runtime.spawn(async move { studio.go_live_alone(new).await });
+        going.await.map_err(std::io::Error::other)?
+    }
+
+    /// One at a time, so that two presses at once find each other.
+    async fn go_live_alone(&self, new: NewBroadcast) -> Result<Arc<Live>, StudioError> {
+        let _alone = self.0.going_live.lock().await;
         if let Some(live) = self.on_air_from(&new.source_id) {
             return self.same_press(live, &new).await;
         }
@@ -134,7 +145,7 @@ impl Studio {
         let epoch_us = self.epoch_us();
         let row = self.row(&id, &new, epoch_us);
         self.0.library.insert(row).await?;
-        let recorder = self.0.library.recorder(&id)?;
+        let recorder = self.0.library.recorder(&id, self.0.config.min_free_bytes)?;
         let beginning = Beginning {
             id: id.clone(),
             program,
@@ -154,9 +165,7 @@ impl Studio {
     /// Ends everything that is on air and stops all programs: the program's shutdown.
     pub async fn close(&self) {
         let on_air = self.0.on_air.borrow().clone();
-        for live in on_air.values() {
-            live.end().await;
-        }
+        futures_util::future::join_all(on_air.values().map(|live| live.end())).await;
         for program in self.programs().values() {
             program.stop();
         }

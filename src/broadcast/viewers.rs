@@ -10,6 +10,9 @@ use crate::base::clock;
 /// A viewer who has asked for nothing this long is gone. Players reload at least every other target duration.
 const GONE_AFTER: Duration = Duration::from_secs(12);
 
+/// Viewers counted at most.
+const MOST: usize = 10_000;
+
 #[derive(Debug, Default)]
 pub struct Viewers {
     seen: Mutex<HashMap<u64, Instant>>,
@@ -20,7 +23,14 @@ impl Viewers {
     pub fn note(&self, who: impl Hash) {
         let mut hasher = DefaultHasher::new();
         who.hash(&mut hasher);
-        self.lock().insert(hasher.finish(), clock::instant());
+        let mut seen = self.lock();
+        if seen.len() >= MOST {
+            seen.retain(|_, last| last.elapsed() < GONE_AFTER);
+        }
+        // More than that at once is no waiting room; whoever makes names up must not fill the memory.
+        if seen.len() < MOST {
+            seen.insert(hasher.finish(), clock::instant());
+        }
     }
 
     pub fn count(&self) -> usize {

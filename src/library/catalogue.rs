@@ -4,13 +4,16 @@
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
 use super::vod::{Library, LibraryError, RENDITION, lock, remember};
+use crate::accounts::Audience;
 use crate::base::clock;
 use crate::base::terms::BroadcastState;
 use crate::media::playlist;
+use crate::media::protocol::Init;
 use crate::store::broadcasts::{self, Broadcast, Edit, Filter, Outcome};
 use crate::store::media::{self, IndexedSegment};
 use crate::store::{StoreError, Transaction, audit};
@@ -30,10 +33,14 @@ impl Library {
         if let Some(known) = lock(&self.cache.broadcasts).get(id) {
             return Ok(Some(known.clone()));
         }
+        let generation = self.cache.generation.load(Ordering::Acquire);
         let wanted = id.to_owned();
         let row = self.db.read(move |db| -> Result<_, StoreError> { Ok(broadcasts::get(db, &wanted)?) }).await?;
         let row = row.map(Arc::new);
-        if let Some(row) = &row {
+        // A row that was changed while it was on its way is old already.
+        if let Some(row) = &row
+            && self.cache.generation.load(Ordering::Acquire) == generation
+        {
             remember(&self.cache.broadcasts, id, row.clone());
         }
         Ok(row)
@@ -43,9 +50,15 @@ impl Library {
         self.db.read(move |db| -> Result<_, StoreError> { Ok(broadcasts::list(db, &filter)?) }).await
     }
 
-    /// Topics in use, most frequent first.
-    pub async fn tags(&self) -> Result<Vec<String>, StoreError> {
-        self.db.read(|db| -> Result<_, StoreError> { Ok(broadcasts::tags(db)?) }).await
+    /// Topics of recordings for these audiences, most frequent first.
+    pub async fn tags(&self, audiences: Vec<Audience>) -> Result<Vec<String>, StoreError> {
+        self.db.read(move |db| -> Result<_, StoreError> { Ok(broadcasts::tags(db, &audiences)?) }).await
+    }
+
+    /// The newest init of a broadcast that is indexed.
+    pub async fn newest_init(&self, id: &str) -> Result<Option<Init>, StoreError> {
+        let id = id.to_owned();
+        self.db.read(move |db| -> Result<_, StoreError> { Ok(media::inits(db, &id, RENDITION)?.pop()) }).await
     }
 
     /// Breaks in a broadcast's media, as far as it is indexed.
@@ -145,6 +158,7 @@ impl Library {
 
     /// Drops what is remembered of a recording.
     pub fn forget(&self, id: &str) {
+        self.cache.generation.fetch_add(1, Ordering::AcqRel);
         lock(&self.cache.broadcasts).remove(id);
         lock(&self.cache.recordings).remove(id);
         let mut download = lock(&self.cache.download);

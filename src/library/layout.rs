@@ -22,6 +22,13 @@ pub struct Claim {
     _file: File,
 }
 
+/// Room on the data directory's disk, bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    pub total: u64,
+    pub free: u64,
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum LayoutError {
     #[error("{path}: {error}")]
@@ -76,6 +83,12 @@ impl Layout {
 
     pub fn database(&self) -> PathBuf {
         self.root.join("siaran.db")
+    }
+
+    /// Room on the directory's disk.
+    pub fn space(&self) -> io::Result<Space> {
+        let stat = rustix::fs::statvfs(&self.root)?;
+        Ok(Space { total: stat.f_blocks * stat.f_frsize, free: stat.f_bavail * stat.f_frsize })
     }
 
     /// The folder of all reels.

@@ -33,9 +33,18 @@ const REEL_LENGTH: u64 = 64 << 20;
 #[derive(Debug, Default)]
 pub struct Health {
     /// Nothing is written at present: the disk fails, is full, or is too slow.
-    pub paused: AtomicBool,
+    bytes_paused: AtomicBool,
+    /// The index waits for the database.
+    index_paused: AtomicBool,
     /// Parts that never reached the disk.
     pub parts_lost: AtomicU64,
+}
+
+impl Health {
+    /// The recording does not go on as it should.
+    pub fn paused(&self) -> bool {
+        self.bytes_paused.load(Ordering::Relaxed) || self.index_paused.load(Ordering::Relaxed)
+    }
 }
 
 /// The broadcast's end of the recorder.
@@ -55,7 +64,9 @@ enum Command {
 
 impl Recorder {
     /// Starts the thread.
-    pub fn start(layout: Layout, db: Db, broadcast_id: String, rendition: u8) -> io::Result<Recorder> {
+    ///
+    /// `min_free` bytes of the disk are left to others: below that, nothing is written.
+    pub fn start(layout: Layout, db: Db, broadcast_id: String, rendition: u8, min_free: u64) -> io::Result<Recorder> {
         let (queue, commands) = sync_channel(QUEUE);
         let health = Arc::new(Health::default());
         let writer = Writer {
@@ -63,6 +74,7 @@ impl Recorder {
             db,
             broadcast_id,
             rendition,
+            min_free,
             health: health.clone(),
             init: None,
             reel: None,
@@ -88,7 +100,11 @@ impl Recorder {
             Event::Part { begins: true, .. } => {
                 self.skipping = false;
                 for init in std::mem::take(&mut self.inits_due) {
-                    self.send(init);
+                    if self.skipping {
+                        self.inits_due.push(init);
+                    } else {
+                        self.send(init);
+                    }
                 }
                 self.send(event);
             }
@@ -112,7 +128,7 @@ impl Recorder {
                 Ok(()) => return,
                 Err(TrySendError::Full(Command::Event(event)) | TrySendError::Disconnected(Command::Event(event))) => {
                     self.skipping = true;
-                    self.health.paused.store(true, Ordering::Relaxed);
+                    self.health.bytes_paused.store(true, Ordering::Relaxed);
                     if matches!(event, Event::Init { .. }) {
                         self.inits_due.push(event);
                     }
@@ -132,6 +148,8 @@ struct Writer {
     db: Db,
     broadcast_id: String,
     rendition: u8,
+    /// Bytes that are left free on the disk.
+    min_free: u64,
     health: Arc<Health>,
     init: Option<Init>,
     reel: Option<Reel>,
@@ -199,6 +217,9 @@ impl Writer {
             if self.reel.as_ref().is_some_and(full) {
                 self.close_reel();
             }
+            if self.layout.space()?.free < self.min_free {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
             if self.reel.is_none() {
                 let Some(init) = &self.init else { return Ok(()) };
                 let reel = Reel::create(&self.layout, &init.bytes)?;
@@ -213,7 +234,7 @@ impl Writer {
             reel.begin_segment();
         }
         reel.append(bytes)?;
-        self.health.paused.store(false, Ordering::Relaxed);
+        self.health.bytes_paused.store(false, Ordering::Relaxed);
         Ok(())
     }
 
@@ -224,10 +245,7 @@ impl Writer {
             None => Ok(()),
         };
         if let Err(error) = result {
-            // What a failed fsync left behind is unknown: none of it is indexed, and the file is not used again.
-            let abandoned = self.reel.as_ref().map(|reel| reel.id().to_owned());
-            self.complete.retain(|row| Some(&row.location.reel_id) != abandoned.as_ref());
-            self.fail(&error);
+            self.abandon(&error);
         }
     }
 
@@ -238,8 +256,8 @@ impl Writer {
 
     /// Indexes the complete segments; all of them are synced, or this syncs them.
     fn commit(&mut self) {
-        self.committed_at = clock::instant();
         if self.complete.is_empty() {
+            self.committed_at = clock::instant();
             return;
         }
         self.sync();
@@ -262,13 +280,16 @@ impl Writer {
                 self.inits.clear();
                 self.reels.clear();
                 self.complete.clear();
+                self.health.index_paused.store(false, Ordering::Relaxed);
             }
             // Kept for the next attempt: the bytes are safe, only their index waits.
             Err(error) => {
-                self.health.paused.store(true, Ordering::Relaxed);
+                self.health.index_paused.store(true, Ordering::Relaxed);
                 tracing::error!(%error, broadcast = self.broadcast_id, "recording cannot be indexed");
             }
         }
+        // From here, since a database that is held by another program takes its time to refuse.
+        self.committed_at = clock::instant();
     }
 
     /// The last commit. What it leaves behind nobody would index any more, so it is tried again for as long as another
@@ -283,10 +304,23 @@ impl Writer {
         }
     }
 
+    /// A write failed: what the reel holds is kept if it can still be synced, and nothing is added to it.
     fn fail(&mut self, error: &io::Error) {
-        if !self.health.paused.swap(true, Ordering::Relaxed) {
+        self.close_reel();
+        self.pause(error);
+    }
+
+    /// What a failed fsync left behind is unknown: none of it is indexed, and the file is not used again.
+    fn abandon(&mut self, error: &io::Error) {
+        if let Some(reel) = self.reel.take() {
+            self.complete.retain(|row| row.location.reel_id != reel.id());
+        }
+        self.pause(error);
+    }
+
+    fn pause(&self, error: &io::Error) {
+        if !self.health.bytes_paused.swap(true, Ordering::Relaxed) {
             tracing::error!(%error, broadcast = self.broadcast_id, "recording paused");
         }
-        self.reel = None;
     }
 }

@@ -24,7 +24,11 @@ impl Reel {
     pub fn create(layout: &Layout, init: &[u8]) -> io::Result<Reel> {
         let id = ids::public_id();
         let mut file = OpenOptions::new().write(true).create_new(true).open(layout.reel(&id))?;
-        file.write_all(init)?;
+        if let Err(error) = file.write_all(init) {
+            // A full disk takes the name but not the bytes: nothing is left behind.
+            let _ = std::fs::remove_file(layout.reel(&id));
+            return Err(error);
+        }
         Ok(Reel { id, file, length: init.len() as u64, synced: false, named: false, segment: None })
     }
 

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
 use super::download::Download;
-use super::layout::Layout;
+use super::layout::{Layout, Space};
 use super::read::{FileRange, Piece};
 use super::recorder::Recorder;
 use crate::base::clock::ticks_to_seconds;
@@ -17,7 +18,7 @@ use crate::media::protocol::Init;
 use crate::media::window::Segment;
 use crate::store::broadcasts::Broadcast;
 use crate::store::media::{IndexedSegment, Location};
-use crate::store::{Db, StoreError, media};
+use crate::store::{Connection, Db, StoreError, media};
 
 /// Recordings, and rows of broadcasts, that stay in memory.
 const CACHED: usize = 32;
@@ -67,13 +68,6 @@ impl Recording {
     }
 }
 
-/// Room on the data directory's disk, bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Space {
-    pub total: u64,
-    pub free: u64,
-}
-
 /// A handle to all recordings.
 #[derive(Clone)]
 pub struct Library {
@@ -84,6 +78,8 @@ pub struct Library {
 
 #[derive(Default)]
 pub(super) struct Cache {
+    /// Grows with every change of a row.
+    pub generation: AtomicU64,
     pub broadcasts: Mutex<HashMap<String, Arc<Broadcast>>>,
     pub recordings: Mutex<HashMap<String, Arc<Recording>>>,
     pub download: Mutex<Option<(String, Arc<Download>)>>,
@@ -99,6 +95,7 @@ impl Library {
         if let Some(known) = lock(&self.cache.recordings).get(id) {
             return Ok(known.clone());
         }
+        let generation = self.cache.generation.load(Ordering::Acquire);
         let wanted = id.to_owned();
         let (inits, segments) = self
             .db
@@ -107,7 +104,7 @@ impl Library {
             })
             .await?;
         let recording = Arc::new(Recording::new(inits, segments, epoch_us));
-        if !recording.segments.is_empty() {
+        if !recording.segments.is_empty() && self.cache.generation.load(Ordering::Acquire) == generation {
             remember(&self.cache.recordings, id, recording.clone());
         }
         Ok(recording)
@@ -116,15 +113,17 @@ impl Library {
     /// An init of a broadcast, on air or finished.
     pub async fn init(&self, id: &str, number: u32) -> Result<Option<Bytes>, LibraryError> {
         let id = id.to_owned();
-        let inits = self
-            .db
-            .read(move |connection| -> Result<_, StoreError> { Ok(media::inits(connection, &id, RENDITION)?) })
-            .await?;
-        Ok(inits.into_iter().nth(number as usize).map(|init| init.bytes))
+        let read = move |db: &Connection| -> Result<_, StoreError> { Ok(media::init(db, &id, RENDITION, number)?) };
+        Ok(self.db.read(read).await?.map(Bytes::from))
     }
 
     /// A complete segment of a broadcast, on air or finished.
     pub async fn segment(&self, id: &str, msn: u64) -> Result<Option<Piece>, LibraryError> {
+        let known = lock(&self.cache.recordings).get(id).cloned();
+        if let Some(recording) = known {
+            let row = recording.segments.binary_search_by_key(&msn, |row| row.segment.msn);
+            return row.ok().map(|row| self.open(&recording.segments[row].location)).transpose();
+        }
         let id = id.to_owned();
         let row = self
             .db
@@ -175,14 +174,13 @@ impl Library {
     }
 
     /// Starts recording a broadcast that goes on air.
-    pub fn recorder(&self, id: &str) -> io::Result<Recorder> {
-        Recorder::start(self.layout.clone(), self.db.clone(), id.to_owned(), RENDITION)
+    pub fn recorder(&self, id: &str, min_free: u64) -> io::Result<Recorder> {
+        Recorder::start(self.layout.clone(), self.db.clone(), id.to_owned(), RENDITION, min_free)
     }
 
     /// Room on the disk.
     pub fn space(&self) -> io::Result<Space> {
-        let stat = rustix::fs::statvfs(self.layout.root())?;
-        Ok(Space { total: stat.f_blocks * stat.f_frsize, free: stat.f_bavail * stat.f_frsize })
+        self.layout.space()
     }
 }
 

@@ -286,13 +286,16 @@ pub fn totals(connection: &Connection) -> Result<Totals> {
     })
 }
 
-/// All tags in use by what is in the library, most frequent first.
-pub fn tags(connection: &Connection) -> Result<Vec<String>> {
-    let mut statement = connection
-        .prepare_cached("SELECT tags FROM broadcasts WHERE tags <> '' AND hidden = 0 AND trashed_at IS NULL")?;
+/// All tags of recordings that these audiences find in the library, most frequent first.
+pub fn tags(connection: &Connection, audiences: &[Audience]) -> Result<Vec<String>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT tags, audience FROM broadcasts
+         WHERE tags <> '' AND hidden = 0 AND trashed_at IS NULL AND state = 'ended'",
+    )?;
     let mut counts = std::collections::HashMap::<String, u32>::new();
-    for tags in statement.query_map([], |row| row.get::<_, String>(0))? {
-        for tag in tags?.lines() {
+    for row in statement.query_map([], |row| Ok((row.get::<_, String>(0)?, super::word::<Audience>(row, 1)?)))? {
+        let (tags, audience) = row?;
+        for tag in tags.lines().filter(|_| audiences.contains(&audience)) {
             *counts.entry(tag.to_owned()).or_default() += 1;
         }
     }

@@ -41,6 +41,11 @@ pub fn insert_init(connection: &Connection, broadcast_id: &str, rendition: u8, n
     Ok(())
 }
 
+pub fn init(connection: &Connection, broadcast_id: &str, rendition: u8, number: u32) -> Result<Option<Vec<u8>>> {
+    let sql = "SELECT bytes FROM inits WHERE broadcast_id = ?1 AND rendition = ?2 AND number = ?3";
+    connection.prepare_cached(sql)?.query_row(params![broadcast_id, rendition, number], |row| row.get(0)).optional()
+}
+
 pub fn inits(connection: &Connection, broadcast_id: &str, rendition: u8) -> Result<Vec<Init>> {
     let mut statement = connection.prepare_cached(
         "SELECT bytes, codecs, width, height, frame_rate_milli, has_audio FROM inits
@@ -78,7 +83,7 @@ pub fn insert_reel(
 pub fn insert_segment(connection: &Connection, broadcast_id: &str, rendition: u8, row: &IndexedSegment) -> Result<()> {
     let IndexedSegment { segment, location } = row;
     let mut statement = connection.prepare_cached(
-        "INSERT INTO segments (broadcast_id, rendition, msn, reel_id, offset, length, start, duration, init, discontinuity,
+        "INSERT OR IGNORE INTO segments (broadcast_id, rendition, msn, reel_id, offset, length, start, duration, init, discontinuity,
              independent, crc32c)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     )?;
@@ -135,15 +140,14 @@ pub struct Gap {
     pub missing: u64,
 }
 
-/// The breaks of a rendition, in order.
+/// The breaks of a rendition, in order: where a segment does not begin when the one before it ends, or is marked so.
 pub fn gaps(connection: &Connection, broadcast_id: &str, rendition: u8) -> Result<Vec<Gap>> {
     let mut statement = connection.prepare_cached(
-        "SELECT here.start - before.start - before.duration,
-                (SELECT sum(duration) FROM segments s
-                 WHERE s.broadcast_id = ?1 AND s.rendition = ?2 AND s.msn < here.msn)
-         FROM segments here JOIN segments before
-             ON before.broadcast_id = ?1 AND before.rendition = ?2 AND before.msn = here.msn - 1
-         WHERE here.broadcast_id = ?1 AND here.rendition = ?2 AND here.discontinuity = 1 ORDER BY here.msn",
+        "SELECT start - before, position FROM (
+             SELECT start, discontinuity, lag(start + duration) OVER (ORDER BY msn) AS before,
+                 sum(duration) OVER (ORDER BY msn) - duration AS position
+             FROM segments WHERE broadcast_id = ?1 AND rendition = ?2 ORDER BY msn)
+         WHERE before IS NOT NULL AND (discontinuity = 1 OR start - before > 9000)",
     )?;
     let gap = |row: &Row<'_>| Ok(Gap { missing: row.get::<_, i64>(0)?.max(0) as u64, position: row.get(1)? });
     statement.query_map(params![broadcast_id, rendition], gap)?.collect()

@@ -121,7 +121,9 @@ fn log(request: &HttpRequest, status: StatusCode, problem: Option<&Problem>, too
         }
         Some(problem) => tracing::info!(id, peer, method, path, status, ms, %problem, "request refused"),
         // A player asks several times a second.
-        None if path.starts_with("/media/") => tracing::debug!(id, peer, method, path, status, ms, "request"),
+        None if ["/media/", "/studio/preview/"].iter().any(|folder| path.starts_with(folder)) => {
+            tracing::debug!(id, peer, method, path, status, ms, "request")
+        }
         None => tracing::info!(id, peer, method, path, status, ms, "request"),
     }
 }

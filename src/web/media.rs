@@ -165,33 +165,34 @@ pub fn not_yet() -> Problem {
 }
 
 /// Whether others than this browser may keep an answer.
-fn scope(audience: Audience) -> &'static str {
-    if audience == Audience::Public { "public" } else { "private" }
+fn scope(broadcast: &Broadcast) -> &'static str {
+    let for_all = broadcast.audience == Audience::Public && !broadcast.hidden && broadcast.trashed_at.is_none();
+    if for_all { "public" } else { "private" }
 }
 
 /// Bytes that never change.
-fn for_ever(audience: Audience) -> String {
-    format!("{}, max-age=31536000, immutable", scope(audience))
+fn for_ever(broadcast: &Broadcast) -> String {
+    format!("{}, max-age=31536000, immutable", scope(broadcast))
 }
 
 async fn multivariant(request: Request, id: Path<String>) -> Result<HttpResponse, Problem> {
     let broadcast = request.watchable(&id).await?;
     let uri = format!("{RENDITION}/index.m3u8");
     let variant = match request.studio.live(&broadcast.id) {
-        Some(live) => live_variant(&live, &uri).await,
+        Some(live) => Some(live_variant(&live, &uri).await?),
         None => request.library.recording(&broadcast.id, broadcast.epoch_us).await?.variant(&uri),
     };
     let variant = variant.ok_or_else(no_media)?;
-    let cache = format!("{}, max-age=1", scope(broadcast.audience));
+    let cache = format!("{}, max-age=1", scope(&broadcast));
     Ok(playlist_response(playlist::multivariant(&[variant]), &cache))
 }
 
 /// Waits for the first picture, as a player that came early does.
-async fn live_variant(live: &Live, uri: &str) -> Option<Variant> {
+async fn live_variant(live: &Live, uri: &str) -> Result<Variant, Problem> {
     let mut window = live.window.clone();
     let ready = |window: &Arc<Window>| window.newest_part().is_some() || window.ended;
-    let window = tokio::time::timeout(PATIENCE, window.wait_for(ready)).await.ok()?.ok()?.clone();
-    window_variant(&window, live.program.status.borrow().stats.bitrate, uri)
+    let window = until(&mut window, ready).await?;
+    window_variant(&window, live.program.status.borrow().stats.bitrate, uri).ok_or_else(no_media)
 }
 
 /// Describes what a window holds; a live encoder's peaks are allowed for.
@@ -216,7 +217,7 @@ async fn file(request: Request, path: Path<(String, String)>) -> Result<HttpResp
         if file == RenditionFile::Playlist {
             live.viewers.note(access::player(&request.http));
         }
-        let scope = scope(broadcast.audience);
+        let scope = scope(&broadcast);
         if let Some(answer) = from_window(&request.http, live.window.clone(), file, &broadcast.id, scope).await? {
             return Ok(answer);
         }
@@ -289,14 +290,14 @@ async fn until(
 }
 
 async fn from_library(request: &Request, broadcast: &Broadcast, file: RenditionFile) -> Result<HttpResponse, Problem> {
-    let (id, cache) = (&broadcast.id, for_ever(broadcast.audience));
+    let (id, cache) = (&broadcast.id, for_ever(broadcast));
     match file {
         RenditionFile::Playlist => {
             let recording = request.library.recording(id, broadcast.epoch_us).await?;
             if recording.segments.is_empty() {
                 return Err(no_media());
             }
-            Ok(playlist_response(recording.playlist(), &format!("{}, no-cache", scope(broadcast.audience))))
+            Ok(playlist_response(recording.playlist(), &format!("{}, no-cache", scope(&broadcast))))
         }
         RenditionFile::Init(number) => match request.library.init(id, number).await? {
             Some(bytes) => Ok(memory(&request.http, vec![bytes], cache, format!("{id}-i{number}"))),
@@ -327,7 +328,7 @@ async fn download(request: Request, id: Path<String>) -> Result<HttpResponse, Pr
     let content = Content {
         pieces: download.pieces().to_vec(),
         media_type: MP4,
-        cache: format!("{}, no-cache", scope(broadcast.audience)),
+        cache: format!("{}, no-cache", scope(&broadcast)),
         tag: format!("{}-d{}", broadcast.id, download.length()),
     };
     let mut response = body::answer(&request.http, content);
@@ -363,7 +364,7 @@ async fn thumbnail(request: Request, id: Path<String>) -> Result<HttpResponse, P
         tag: format!("{}-t{:08x}", broadcast.id, crc32c::crc32c(&jpeg)),
         pieces: vec![Piece::Memory(jpeg)],
         media_type: "image/jpeg",
-        cache: format!("{}, max-age=60", scope(broadcast.audience)),
+        cache: format!("{}, max-age=60", scope(&broadcast)),
     };
     Ok(body::answer(&request.http, content))
 }

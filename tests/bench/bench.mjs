@@ -116,7 +116,8 @@ async function serve() {
   await ours.api('POST', `/broadcasts/${id}/end`);
   const media = await mediaPlaylist(playlist);
   const lines = (await (await fetch(media)).text()).split('\n');
-  const segment = new URL(lines.find((line) => line && !line.startsWith('#')), media).href;
+  // The second one: the first is cut short, so that viewers see a picture sooner.
+  const segment = new URL(lines.filter((line) => line && !line.startsWith('#'))[1], media).href;
   const bytes = Buffer.from(await (await fetch(segment)).arrayBuffer());
   writeFileSync(join(theirs.root, 'segment.m4s'), bytes);
   const runs = { ours: [], theirs: [] };

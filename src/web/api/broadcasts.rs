@@ -105,7 +105,7 @@ pub async fn describe(
     let state = live.as_ref().map_or(broadcast.state, |live| live.state.borrow().public());
     let init = match &window {
         Some(window) => window.inits.last().cloned(),
-        None => library.recording(id, broadcast.epoch_us).await?.inits.last().cloned(),
+        None => library.newest_init(id).await?,
     };
     let duration = window.as_ref().map_or(broadcast.duration, |window| window.duration);
     let gaps = library.gaps(id).await?;
@@ -321,8 +321,8 @@ pub struct BroadcastChanges {
 }
 
 impl BroadcastChanges {
-    fn check(self) -> Result<Edit, Invalid> {
-        let pin = match (&self.pin, self.audience) {
+    fn check(self, before: Audience) -> Result<Edit, Invalid> {
+        let pin = match (&self.pin, self.audience.filter(|audience| *audience != before)) {
             (Some(pin), _) if pin.len() == 6 && pin.bytes().all(|b| b.is_ascii_digit()) => Some(Some(pin.clone())),
             (Some(_), _) => return Err(Invalid::Pin),
             // One that is to have a PIN gets one; one that has none any more forgets it.
@@ -359,7 +359,7 @@ pub async fn update(
     body: Json<BroadcastChanges>,
 ) -> Result<web::Json<BroadcastBody>, Problem> {
     let broadcast = manageable(&library, &session, &id).await?;
-    let edit = body.0.check()?;
+    let edit = body.0.check(broadcast.audience)?;
     library.edit(&session.person.username, &broadcast.id, edit).await?;
     let broadcast = found(&library, &id).await?;
     Ok(web::Json(describe(&studio, &library, &broadcast, true).await?))

@@ -7,6 +7,7 @@ use super::tv::Qr;
 use super::{Audience, AudienceWords as _, Field, Site};
 pub use crate::base::terms::SourceKind;
 use crate::broadcast::actor::Wellbeing;
+pub use crate::broadcast::source::{Microphone, Source};
 use crate::web::i18n::Lang;
 
 /// Posts `source`, `microphone`, `title`, `description`, `audience` to `/studio/broadcasts`; the script sends the
@@ -35,23 +36,6 @@ pub struct Draft {
     pub title: Field,
     pub description: Field,
     pub audience: Audience,
-}
-
-pub struct Source {
-    pub id: String,
-    pub kind: SourceKind,
-    pub label: String,
-    pub ready: bool,
-    /// It gives H.264 itself.
-    pub needs_no_encoding: bool,
-    pub microphones: Vec<Microphone>,
-    /// Such as `1280×720, 30 fps, MJPEG`.
-    pub formats: Vec<String>,
-}
-
-pub struct Microphone {
-    pub id: String,
-    pub label: String,
 }
 
 /// A broadcast that is starting or live.
@@ -101,7 +85,13 @@ impl Health {
     }
 }
 
-impl Source {
+/// How the studio speaks of a source.
+trait SourceWords {
+    fn icon(&self) -> &'static str;
+    fn about(&self, t: crate::web::i18n::Lang) -> String;
+}
+
+impl SourceWords for Source {
     fn icon(&self) -> &'static str {
         match self.kind {
             SourceKind::Camera => "camera",

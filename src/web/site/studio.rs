@@ -17,7 +17,7 @@ use crate::people::Session;
 use crate::web::access;
 use crate::web::error::Problem;
 use crate::web::guard::{Broadcaster, Visitor};
-use crate::web::page::studio::{self as view, Draft, Health, Microphone, OnAir, Source};
+use crate::web::page::studio::{self as view, Draft, Health, OnAir};
 use crate::web::page::tv::Qr;
 use crate::web::page::{Field, Site};
 use crate::web::studio::{Status, status};
@@ -76,14 +76,11 @@ fn page(
         health: Health(live.health),
     });
     let test_label = site.t.studio_source_test_label();
-    let sources = status.sources.into_iter().map(|source| Source {
-        id: source.id,
-        kind: source.kind,
-        label: if source.label.is_empty() { test_label.to_owned() } else { source.label },
-        ready: source.ready,
-        needs_no_encoding: source.needs_no_encoding,
-        microphones: source.microphones.into_iter().map(|one| Microphone { id: one.id, label: one.label }).collect(),
-        formats: source.formats,
+    let sources = status.sources.into_iter().map(|mut source| {
+        if source.label.is_empty() {
+            source.label = test_label.to_owned();
+        }
+        source
     });
     view::Studio {
         on_air: on_air.collect(),

@@ -72,7 +72,7 @@ async fn home(
             .map(|after| query_string(&[("after", &after), ("q", &query), ("topic", topic.as_deref().unwrap_or(""))])),
         query,
         topic,
-        topics: library.tags().await?,
+        topics: library.tags(access::listed(&visitor)).await?,
     };
     html(&page)
 }
