@@ -198,7 +198,14 @@ fn create_private(path: &Path) -> std::io::Result<()> {
     }
 }
 
+/// SQLite takes a file shorter than its smallest page for a new database and would write over what is left of an old one.
+fn refuse_stump(path: &Path) -> Result<(), StoreError> {
+    let length = std::fs::metadata(path).map_err(|error| StoreError::from_io(&error))?.len();
+    if (1..512).contains(&length) { Err(StoreError::Damaged) } else { Ok(()) }
+}
+
 fn open_writer(path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
+    refuse_stump(path)?;
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(busy_timeout)?;
     // Until the version is known to be ours, closing must not move the log into the file.

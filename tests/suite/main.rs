@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod bad_setting;
 mod client;
 mod command;
 mod live_playlist;

@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -260,6 +260,22 @@ pub fn serve_command(data: &Path, flags: &[&str]) -> Command {
     }
     command.args(flags);
     command
+}
+
+/// Runs a command that ends by itself; one that does not is killed after [`AGES`], which its status tells.
+pub fn run_to_end(command: &mut Command) -> Output {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().expect("the executable is there");
+    let process = Pid::from_child(&child);
+    let (ended, watched) = channel::<()>();
+    std::thread::spawn(move || {
+        if watched.recv_timeout(AGES) == Err(RecvTimeoutError::Timeout) {
+            let _ = kill_process(process, Signal::KILL);
+        }
+    });
+    let output = child.wait_with_output().expect("it is ours");
+    drop(ended);
+    output
 }
 
 pub fn new_data() -> Arc<TempDir> {

@@ -1,16 +1,17 @@
 //! The walk of a broadcast as the contract has it: on air, watched, ended, in the library, edited, thrown away; and what a
 //! restart in the middle leaves.
 
-use std::process::Stdio;
+use std::io::Write;
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::process::test_kill_process;
 use serde_json::{Value, json};
 
 use crate::client::{By, Client, Reply};
 use crate::playlist_rules::Playlist;
 use crate::roles;
-use crate::server::{ADMIN, AGES, PASSWORD, SMALL, Server, add_account, new_data, serve_command, until};
+use crate::server::{ADMIN, PASSWORD, SMALL, Server, add_account, new_data, run_to_end, serve_command, until};
 use crate::tools;
 
 /// Seconds: what a busy machine takes from the press to the first frame, or from a frame to its part.
@@ -176,6 +177,7 @@ fn from_going_live_to_the_library() {
     assert_eq!(watch.matches("<video").count(), 1, "exactly one video element");
 
     watch_it(&server, &id);
+    assert_eq!(tools::codecs(&format!("{}/media/{id}/main.m3u8", server.https)), ["h264", "aac"], "over TLS");
     server.until_duration(&id, 7.0);
     let (_, live) = media_playlist(&server, &id);
     assert!(!live.ended);
@@ -273,8 +275,20 @@ fn a_signal_completes_what_is_on_air() {
     let id = server.go_live("Until the lights go out");
     server.until_duration(&id, 5.0);
     let before = number(&server.broadcast(&id)["duration_s"]);
+    // Pages that are open and clients that read nothing do not hold it up.
+    let address = server.http.trim_start_matches("http://").to_owned();
+    let open: Vec<TcpStream> = ["/live/events", "/watch/{id}/events", "/media/{id}/av/index.m3u8?_HLS_msn=9", "/"]
+        .iter()
+        .map(|path| {
+            let mut socket = TcpStream::connect(&address).expect("it listens");
+            let path = path.replace("{id}", &id);
+            write!(socket, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").expect("it reads");
+            socket
+        })
+        .collect();
     let begin = Instant::now();
     assert_eq!(server.terminate(), Some(0));
+    drop(open);
     assert!(begin.elapsed() < Duration::from_secs(5), "it took {:?}", begin.elapsed());
     assert_eq!(server.printed(), Vec::<String>::new(), "one line on stdout, no more");
 
@@ -343,16 +357,7 @@ fn contents(folder: &std::path::Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
 
 /// Exit code and words of a server that must not start.
 fn refused_to_serve(data: &std::path::Path) -> (Option<i32>, String) {
-    let mut command = serve_command(data, &[]);
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the executable is there");
-    let process = Pid::from_child(&child);
-    // One that serves after all must not keep the test waiting.
-    let watchdog = std::thread::spawn(move || {
-        std::thread::park_timeout(AGES);
-        let _ = kill_process(process, Signal::KILL);
-    });
-    let output = child.wait_with_output().expect("it ends by itself");
-    watchdog.thread().unpark();
+    let output = run_to_end(&mut serve_command(data, &[]));
     assert!(output.stdout.is_empty(), "it was ready");
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
