@@ -297,7 +297,7 @@ async fn from_library(request: &Request, broadcast: &Broadcast, file: RenditionF
             if recording.segments.is_empty() {
                 return Err(no_media());
             }
-            Ok(playlist_response(recording.playlist(), &format!("{}, no-cache", scope(&broadcast))))
+            Ok(playlist_response(recording.playlist(), &format!("{}, no-cache", scope(broadcast))))
         }
         RenditionFile::Init(number) => match request.library.init(id, number).await? {
             Some(bytes) => Ok(memory(&request.http, vec![bytes], cache, format!("{id}-i{number}"))),
