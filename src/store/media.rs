@@ -172,3 +172,34 @@ pub fn drop_garbage(connection: &Connection, reels: &[String]) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment(msn: u64, start: u64, discontinuity: bool) -> IndexedSegment {
+        let segment = Segment { msn, start, duration: 180_000, init: 0, discontinuity, independent: true };
+        let location = Location { reel_id: String::from("r"), offset: msn * 10, length: 10, crc32c: 7 };
+        IndexedSegment { segment, location }
+    }
+
+    #[test]
+    fn gaps_are_found_by_time_and_by_mark() {
+        let connection = crate::store::testing::memory();
+        let insert = "INSERT INTO broadcasts (id, title, audience, state, source, source_kind, created_at)
+            VALUES ('b', 't', 'public', 'ended', 'test', 'test', 0)";
+        connection.execute(insert, []).unwrap();
+        insert_reel(&connection, "r", "b", 0, 0).unwrap();
+        // A break after the first, then a hole where segments 3 and 4 were never written.
+        for row in
+            [segment(0, 0, false), segment(1, 270_000, true), segment(2, 450_000, false), segment(5, 990_000, false)]
+        {
+            insert_segment(&connection, "b", 0, &row).unwrap();
+            insert_segment(&connection, "b", 0, &row).unwrap();
+        }
+        let found = gaps(&connection, "b", 0).unwrap();
+        let expected = [Gap { position: 180_000, missing: 90_000 }, Gap { position: 540_000, missing: 360_000 }];
+        assert_eq!(found, expected);
+        assert_eq!(segments(&connection, "b", 0).unwrap().len(), 4, "a row that is written twice is there once");
+    }
+}

@@ -23,9 +23,17 @@ pub const BODY_LIMIT: usize = 64 << 10;
 
 pub(super) type LocalFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 
-/// A JSON body. Types that derive `deny_unknown_fields` refuse what they do not know.
+/// A JSON body, or what is wrong with it: a handler asks for it after its guards, so that whoever may not call it learns
+/// nothing else. Types that derive `deny_unknown_fields` refuse what they do not know.
 #[derive(Debug)]
-pub struct Json<T>(pub T);
+pub struct Json<T>(Result<T, Problem>);
+
+impl<T> Json<T> {
+    /// The value that was sent.
+    pub fn take(self) -> Result<T, Problem> {
+        self.0
+    }
+}
 
 impl<T: DeserializeOwned> FromRequest for Json<T> {
     type Error = Problem;
@@ -34,14 +42,16 @@ impl<T: DeserializeOwned> FromRequest for Json<T> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let is_json = request.content_type().eq_ignore_ascii_case("application/json");
         let payload = payload.take();
-        Box::pin(async move {
-            if !is_json {
-                let sentence = "The body must be JSON: Content-Type: application/json.";
-                return Err(Problem::new(Code::UnsupportedMediaType, sentence).field("Content-Type"));
-            }
-            parse(&read_all(payload).await?).map(Json)
-        })
+        Box::pin(async move { Ok(Json(read_json(is_json, payload).await)) })
     }
+}
+
+async fn read_json<T: DeserializeOwned>(is_json: bool, payload: Payload) -> Result<T, Problem> {
+    if !is_json {
+        let sentence = "The body must be JSON: Content-Type: application/json.";
+        return Err(Problem::new(Code::UnsupportedMediaType, sentence).field("Content-Type"));
+    }
+    parse(&read_all(payload).await?)
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {

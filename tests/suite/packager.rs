@@ -214,3 +214,33 @@ fn merged(playlist: &Playlist, skipped: u64) -> Vec<crate::playlist_rules::Segme
     }
     segments
 }
+
+#[test]
+fn what_was_never_recorded_is_listed_as_a_gap() {
+    let (mut packager, mut events) = play(
+        &(0..60)
+            .map(|number| Step::Part { frames: 6, keyframe: number % 5 == 0, pause: 0, marked: false })
+            .collect::<Vec<_>>(),
+        None,
+        |_, _| {},
+    );
+    events.extend(packager.finish());
+    let mut segments: Vec<_> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Segment(segment) => Some(segment.clone()),
+            _ => None,
+        })
+        .collect();
+    let whole: u64 = segments.iter().map(|segment| segment.duration).sum();
+    segments.drain(2..4);
+    let text = siaran::media::playlist::recording(&segments, EPOCH_US);
+    let text = std::str::from_utf8(&text).unwrap();
+    let playlist = Playlist::read(text);
+    playlist.check();
+    assert_eq!(text.matches("#EXT-X-GAP\n").count(), 2);
+    for segment in &playlist.segments {
+        assert_eq!(segment.uri, Some(format!("seg-{}.m4s", segment.msn)), "numbers are those that viewers saw");
+    }
+    assert!((playlist.duration() - whole as f64 / 90_000.0).abs() < 0.001, "what follows keeps its time");
+}

@@ -92,7 +92,7 @@ pub async fn create(
     accounts: web::Data<Accounts>,
     body: Json<NewAccountBody>,
 ) -> Result<HttpResponse, Problem> {
-    let NewAccountBody { username, password, role } = body.0;
+    let NewAccountBody { username, password, role } = body.take()?;
     let account = accounts.create(&session.person.username, NewAccount { username, password, role }).await?;
     Ok(HttpResponse::Created().json(AccountBody::from(account)))
 }
@@ -114,7 +114,7 @@ pub async fn update(
     id: Path<String>,
     body: Json<AccountChanges>,
 ) -> Result<web::Json<AccountBody>, Problem> {
-    let AccountChanges { username, password, role, disabled } = body.0;
+    let AccountChanges { username, password, role, disabled } = body.take()?;
     let changes = Changes { username, password, role, disabled };
     Ok(web::Json(accounts.update(&session.person.username, &id, changes).await?.into()))
 }

@@ -191,7 +191,7 @@ pub async fn create(
     library: Data<Library>,
     body: Json<NewBroadcastBody>,
 ) -> Result<HttpResponse, Problem> {
-    let body = body.0;
+    let body = body.take()?;
     let new = NewBroadcast {
         title: texts::title(&body.title)?,
         description: texts::description(&body.description.unwrap_or_default())?,
@@ -359,7 +359,7 @@ pub async fn update(
     body: Json<BroadcastChanges>,
 ) -> Result<web::Json<BroadcastBody>, Problem> {
     let broadcast = manageable(&library, &session, &id).await?;
-    let edit = body.0.check(broadcast.audience)?;
+    let edit = body.take()?.check(broadcast.audience)?;
     library.edit(&session.person.username, &broadcast.id, edit).await?;
     let broadcast = found(&library, &id).await?;
     Ok(web::Json(describe(&studio, &library, &broadcast, true).await?))

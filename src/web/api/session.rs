@@ -61,7 +61,7 @@ pub async fn sign_in(
     accounts: web::Data<Accounts>,
     credentials: Json<Credentials>,
 ) -> Result<HttpResponse, Problem> {
-    let Credentials { username, password } = credentials.0;
+    let Credentials { username, password } = credentials.take()?;
     let signed_in = accounts.sign_in(guard::attempt(&request, username, password)).await?;
     let device = cookies::make(&request, Purpose::Device, signed_in.device);
     let body = SessionBody { token: signed_in.token, account: signed_in.person.into() };

@@ -110,7 +110,7 @@ pub async fn create(
     keys: web::Data<StreamKeys>,
     body: Json<NewStreamKey>,
 ) -> Result<HttpResponse, Problem> {
-    let NewStreamKey { label, auto_live, audience } = body.0;
+    let NewStreamKey { label, auto_live, audience } = body.take()?;
     let new = NewKey { label, auto_live: auto_live.unwrap_or(true), audience: audience.unwrap_or_default() };
     let created = keys.create(&session.person, new).await?;
     let rtmp_url = rtmp_url(&request, &created.secret);
