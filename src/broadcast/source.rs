@@ -77,7 +77,8 @@ pub fn cameras(devices: &[Device]) -> Vec<Source> {
             kind: SourceKind::Camera,
             label: camera.label.clone(),
             ready: true,
-            needs_no_encoding: camera.gives_h264,
+            // One that gives H.264 is decoded and encoded again for now, so that the slate can stand in for it.
+            needs_no_encoding: false,
             microphones: microphones_of(camera, devices)
                 .map(|device| Microphone { id: device_source_id(device), label: device.label.clone() })
                 .collect(),

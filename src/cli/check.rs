@@ -264,7 +264,7 @@ impl Report {
             for device in self.of_kind(kind) {
                 any = true;
                 let formats: Vec<String> = device.formats.iter().take(6).map(format_text).collect();
-                let encoding = if device.gives_h264 { ", encodes by itself" } else { "" };
+                let encoding = if device.gives_h264 { ", gives H.264" } else { "" };
                 lines.push(format!("  {}{encoding}  {}", device.label, formats.join(", ")));
             }
             if !any {
