@@ -72,9 +72,11 @@ async fn forward(
                     tracing::info!(key = key.id, "the key was revoked: its publisher is sent away");
                     return;
                 }
-                // A broadcast that a person ended: the publisher of such a key has nothing more to do here.
+                // A broadcast that a person ended: the publisher of such a key has nothing more to do here, and when its
+                // program connects again by itself it must not go on air by itself.
                 let on_air = studio.on_air_from(&source::publisher_source_id(&key.id)).is_some();
                 if key.auto_live && was_on_air && !on_air {
+                    studio.rest(&key.id);
                     return;
                 }
                 was_on_air |= on_air;
@@ -86,7 +88,7 @@ async fn forward(
 /// Puts the publisher on air under the key's label, unless it comes back to a broadcast that waits for it.
 async fn go_live(studio: &Studio, key: &StreamKey) {
     let source_id = source::publisher_source_id(&key.id);
-    if studio.on_air_from(&source_id).is_some() {
+    if studio.on_air_from(&source_id).is_some() || studio.rests(&key.id) {
         return;
     }
     let new = NewBroadcast {

@@ -23,6 +23,9 @@ use crate::worker::supervisor::{Event, Supervision, Watchdog, supervise};
 /// Parts that were listed can be read for so long after the end: three target durations, and some.
 const PARTS_STAY: Duration = Duration::from_secs(10);
 
+/// How long a key rests after a person ended its broadcast: OBS and its like connect again within seconds.
+const REST: Duration = Duration::from_secs(60);
+
 /// What *Go live* asks for; texts are checked already.
 #[derive(Debug, Clone)]
 pub struct NewBroadcast {
@@ -67,6 +70,8 @@ struct Inner {
     devices: watch::Sender<Vec<Device>>,
     on_air: watch::Sender<OnAir>,
     lately: Mutex<HashMap<String, Arc<Live>>>,
+    /// Keys whose broadcast a person ended: monotonic nanoseconds of when.
+    resting: Mutex<HashMap<String, u64>>,
     done: mpsc::UnboundedSender<String>,
     going_live: tokio::sync::Mutex<()>,
     /// The program's own runtime: what is started here outlives the request that asked for it.
@@ -86,6 +91,7 @@ impl Studio {
             devices: watch::Sender::default(),
             on_air: watch::Sender::default(),
             lately: Mutex::default(),
+            resting: Mutex::default(),
             done,
             going_live: tokio::sync::Mutex::default(),
             runtime: Handle::current(),
@@ -198,6 +204,17 @@ impl Studio {
         let source_id = source::publisher_source_id(key_id);
         let program = self.run(&source_id, Task::Publisher { part_ms: self.0.config.part_ms, not_before: 0 });
         program.publish(tags).await;
+    }
+
+    /// A person has just ended what this key put on air: for a while it waits in the studio as a source.
+    pub fn rest(&self, key_id: &str) {
+        lock(&self.0.resting).insert(key_id.to_owned(), clock::monotonic_ns());
+    }
+
+    pub fn rests(&self, key_id: &str) -> bool {
+        let mut resting = lock(&self.0.resting);
+        resting.retain(|_, since| clock::monotonic_ns().saturating_sub(*since) < REST.as_nanos() as u64);
+        resting.contains_key(key_id)
     }
 
     /// The broadcast on air from a source.

@@ -156,7 +156,15 @@ impl Accounts {
         if !looks_like_secret(token) {
             return Ok(None);
         }
-        let token = TokenHash::of(token);
+        self.session(TokenHash::of(token)).await
+    }
+
+    /// The session as it stands now, for answers that last: it may have ended, or its role changed, since they began.
+    pub async fn renewed(&self, session: &Session) -> Result<Option<Session>, StoreError> {
+        self.session(session.token).await
+    }
+
+    async fn session(&self, token: TokenHash) -> Result<Option<Session>, StoreError> {
         let Some(row) = self.inner.db.read(move |connection| sessions::get(connection, token)).await? else {
             return Ok(None);
         };

@@ -20,6 +20,10 @@ use crate::broadcast::program::Program;
 use crate::broadcast::source::Source;
 use crate::library::Library;
 use crate::media::playlist;
+use crate::people::{Accounts, Session};
+
+/// How often an open page's permission is looked at again.
+const CHECK_EVERY: Duration = Duration::from_secs(3);
 
 pub fn configure(config: &mut ServiceConfig) {
     config
@@ -93,7 +97,8 @@ pub struct OnAir {
 
 /// `status` each second and at each change, `preview` when the chosen source's condition changes, `level` ten times a second.
 async fn studio_events(
-    _: Broadcaster,
+    Broadcaster(session): Broadcaster,
+    accounts: Data<Accounts>,
     studio: Data<Studio>,
     library: Data<Library>,
     choice: Query<Choice>,
@@ -108,9 +113,24 @@ async fn studio_events(
             () = tell_status(&events, &studio, &library) => {}
             () = tell_preview(&events, program.as_deref()) => {}
             () = tell_levels(&events, program.as_deref()) => {}
+            () = until_not_allowed(&accounts, &session) => {}
             () = events.closed() => {}
         }
     }))
+}
+
+/// Until whoever opened the page has signed out, was disabled, or may not broadcast any more. A database that does not
+/// answer takes nothing away.
+async fn until_not_allowed(accounts: &Accounts, session: &Session) {
+    let mut ticks = tokio::time::interval(CHECK_EVERY);
+    loop {
+        ticks.tick().await;
+        if let Ok(now) = accounts.renewed(session).await
+            && !now.is_some_and(|now| now.person.role.can_broadcast())
+        {
+            return;
+        }
+    }
 }
 
 async fn tell_status(events: &Events, studio: &Studio, library: &Library) {

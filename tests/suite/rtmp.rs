@@ -204,6 +204,26 @@ fn a_sound_without_picture_is_refused() {
 }
 
 #[test]
+fn what_a_person_ended_stays_ended_when_the_encoder_connects_again() {
+    let server = Server::start(SMALL);
+    let (id, key) = new_key(&server, json!({ "label": "OBS" }));
+    let mut first = Publisher::start(&server, &key);
+    let broadcast = until_on_air(&server);
+    // The encoder is looked after every two seconds; it must have been seen on air.
+    until("some media", || (duration(&server, &broadcast) > 5.0).then_some(()));
+    server.end(&broadcast);
+    first.is_sent_away();
+    let mut again = Publisher::start(&server, &key);
+    until("it to wait as a source", || {
+        let sources = server.get("/sources");
+        let found = sources["items"].as_array()?.iter().any(|source| source["id"] == format!("rtmp-{id}"));
+        found.then_some(())
+    });
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    assert!(again.still_publishes() && on_air(&server).is_none());
+}
+
+#[test]
 fn a_key_may_wait_in_the_studio() {
     let server = Server::start(&["--rtmp-grace-s", "2"]);
     let (_, key) = new_key(&server, json!({"label": "Hall camera", "auto_live": false}));
