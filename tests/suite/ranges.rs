@@ -138,6 +138,12 @@ fn caches_keep_what_is_for_everybody_and_nothing_else() {
         // A recording may be edited, hidden or deleted: nobody keeps its lists without asking.
         assert!(value.contains("no-cache") || seconds(&value).is_some_and(|age| age <= 60), "{file}: {value}");
     }
+    // What only the staff may see any more is for their browsers alone, and gone for everybody else.
+    assert_eq!(server.call("PATCH", &format!("/broadcasts/{id}"), Some(json!({"hidden": true}))).0, 200);
+    for file in ["main.m3u8", "av/index.m3u8", "av/init-0.mp4", "av/seg-0.m4s", "download.mp4", "thumbnail.jpg"] {
+        assert!(cache(&server.admin, file).starts_with("private"), "{file}");
+        assert_eq!(stranger.get(&format!("/media/{id}/{file}")).status, 404, "{file}");
+    }
     let session = server.sign_in("budi", PASSWORD);
     assert_eq!((session.status, session.header("cache-control")), (200, "no-store"));
     assert!(matches!(member.by, By::Bearer(_)));

@@ -385,3 +385,27 @@ fn a_second_server_on_the_same_data_is_refused() {
     add_account(server.data.path(), "bidan", "broadcaster");
     assert_eq!(server.sign_in("bidan", PASSWORD).status, 200, "accounts are made while it runs");
 }
+
+#[test]
+fn presses_at_once_make_one_broadcast() {
+    let server = Server::start(SMALL);
+    let press = || server.post("/broadcasts", json!({ "title": "At once", "source": "test" }))["id"].to_string();
+    let ids: Vec<String> = std::thread::scope(|scope| {
+        let presses: Vec<_> = (0..8).map(|_| scope.spawn(press)).collect();
+        presses.into_iter().map(|one| one.join().expect("an answer")).collect()
+    });
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    assert_eq!(server.get("/broadcasts")["items"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn parts_stay_for_those_who_saw_them_listed() {
+    let server = Server::start(SMALL);
+    let id = server.go_live("Parts");
+    server.until_duration(&id, 2.0);
+    let text = server.fetch(&format!("/media/{id}/av/index.m3u8"));
+    let live = Playlist::read(&String::from_utf8(text).expect("UTF-8"));
+    let part = live.segments.last().and_then(|segment| segment.parts.last()).expect("a part").uri.clone();
+    server.end(&id);
+    assert!(!server.fetch(&format!("/media/{id}/av/{part}")).is_empty());
+}
