@@ -1,7 +1,5 @@
 //! The only place that reads a clock. Everyone else is told the time or asks here.
 
-use std::time::Duration;
-
 /// Units of media time per second (90 kHz), the scale of every `tfdt`, part and segment that siaran writes.
 pub const TIMESCALE: u32 = 90_000;
 
@@ -44,11 +42,6 @@ pub fn ns_to_ticks(ns: u64) -> u64 {
 /// 90 kHz ticks as seconds.
 pub fn ticks_to_seconds(ticks: u64) -> f64 {
     ticks as f64 / TIMESCALE as f64
-}
-
-/// 90 kHz ticks as a [`Duration`].
-pub fn ticks_to_duration(ticks: u64) -> Duration {
-    Duration::from_nanos((ticks as u128 * 1_000_000_000 / TIMESCALE as u128) as u64)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Instant, interval};
 use tokio_util::sync::CancellationToken;
 
+use super::source::is_publisher;
 use crate::base::clock;
 use crate::media::packager::Packager;
 use crate::media::protocol::{ErrorCode, FlvTag, FromWorker, Init, Level, Part, SourceState, Stats, Task, ToWorker};
@@ -230,7 +231,7 @@ impl Drop for Session {
 impl Runner {
     async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         let mut ticks = interval(Duration::from_secs(1));
-        let publisher = matches!(self.supervision.task, Task::Publisher { .. });
+        let publisher = is_publisher(&self.supervision.task);
         let mut session = (!publisher).then(|| self.start_session(None));
         let mut gone_since = Instant::now();
         loop {
@@ -306,7 +307,7 @@ impl Runner {
                     session.up = false;
                     session.pending.clear();
                     // A worker that dies with its publisher gone has nothing to come back for.
-                    if matches!(self.supervision.task, Task::Publisher { .. }) && session.tags.is_none() {
+                    if is_publisher(&self.supervision.task) && session.tags.is_none() {
                         return true;
                     }
                 }

@@ -41,7 +41,6 @@ pub enum LibraryError {
 pub struct Recording {
     pub inits: Vec<Init>,
     pub segments: Vec<IndexedSegment>,
-    pub epoch_us: i64,
     playlist: Bytes,
 }
 
@@ -49,7 +48,7 @@ impl Recording {
     fn new(inits: Vec<Init>, segments: Vec<IndexedSegment>, epoch_us: i64) -> Recording {
         let described: Vec<Segment> = segments.iter().map(|row| row.segment.clone()).collect();
         let playlist = playlist::recording(&described, epoch_us);
-        Recording { inits, segments, epoch_us, playlist }
+        Recording { inits, segments, playlist }
     }
 
     pub fn playlist(&self) -> Bytes {

@@ -184,7 +184,6 @@ proptest! {
     #[test]
     fn a_reload_is_answered_as_soon_as_it_can_be_and_never_hangs(steps in steps(), msn in 0u64..40, part in prop::option::of(0u64..30)) {
         let wanted = Wanted { msn, part };
-        let mut waiting_since_too_far = false;
         play(&steps, None, |packager, _| {
             let window = packager.window();
             let answer = reload::playlist(&window, wanted);
@@ -196,13 +195,13 @@ proptest! {
                     Some(part) => window.next_msn > msn || newest >= (msn, part as i64),
                 }),
                 Answer::Wait => assert!(msn <= window.next_msn + 2),
-                Answer::TooFar => waiting_since_too_far = true,
+                // An early window may be too far from it; what must never be refused is checked at the end.
+                Answer::TooFar => {}
             }
         });
         let (mut packager, _) = play(&steps, None, |_, _| {});
         packager.finish();
         prop_assert_eq!(reload::playlist(&packager.window(), wanted), Answer::Ready, "an ended playlist answers all");
-        let _ = waiting_since_too_far;
     }
 }
 
