@@ -1,7 +1,7 @@
 # siaran on Debian 12, from a fresh checkout: `make run` to use it, `make test` to check it. README.md tells more.
 SHELL := /bin/bash -o pipefail
 .DELETE_ON_ERROR:
-.PHONY: build run test lint bench camera-test deps deps-build deps-test assets clean
+.PHONY: build run test lint bench chaos camera-test deps deps-build deps-test assets clean
 
 # Cargo's own directory for what it makes; may lie elsewhere.
 target := $(or $(CARGO_TARGET_DIR),target)
@@ -20,7 +20,8 @@ build: deps-build assets
 runtime_packages := gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly \
   gstreamer1.0-libav gstreamer1.0-alsa gstreamer1.0-x fonts-dejavu-core
 build_packages := build-essential pkg-config libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev nodejs:node npm:npm
-test_packages := ffmpeg:ffmpeg gstreamer1.0-tools:gst-launch-1.0 chromium:chromium
+test_packages := ffmpeg:ffmpeg gstreamer1.0-tools:gst-launch-1.0 chromium:chromium faketime:faketime e2fsprogs:mkfs.ext4 \
+  mount:mount
 
 deps: deps-build
 deps-build:
@@ -52,6 +53,12 @@ lint:
 camera-test: deps-build assets
 	cargo build --locked
 	tests/camera/run tests/camera/walk.sh "$(abspath $(target))/debug/siaran"
+
+# Deliberate failures for half an hour: faults under a live broadcast, then two hundred power cuts; and a start
+# with a hundred hours of recordings. Needs root. CHAOS_SEED
+# brings a run back, CHAOS_FAULTS says how many faults.
+chaos: deps-test assets
+	cargo test --locked --test suite -- --ignored --nocapture --test-threads=1 chaos:: power:: hundred_hours::
 
 bench: build deps-test
 	tests/bench/run

@@ -4,14 +4,18 @@ use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
+use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::base::clock;
 use crate::base::config::Config;
 use crate::broadcast::{Studio, publishers};
 use crate::ingest::rtmp;
 use crate::library::layout::Layout;
+use crate::library::recover::Interrupted;
+use crate::library::scrub::Scrub;
 use crate::library::vod::LibraryError;
 use crate::library::{Library, layout};
 use crate::people::{Accounts, Options, PeopleError, StreamKeys};
@@ -23,6 +27,9 @@ use crate::web::tls::{self, TlsError};
 
 /// What is still on air is completed within this after a signal; then the process ends all the same.
 const CLOSING: Duration = Duration::from_millis(3500);
+
+/// Between two reels that are read again: at 64 MB each, 6 MB/s at most.
+const SCRUB_EVERY: Duration = Duration::from_secs(10);
 
 /// Why `serve` could not begin.
 #[derive(Debug, thiserror::Error)]
@@ -58,15 +65,22 @@ pub async fn serve(config: Config) -> Result<(), Error> {
     let layout = Layout::open(&config.data)?;
     let _claim = layout.claim()?;
     let db = Db::open(&layout.database())?;
-    let library = Library::new(db.clone(), layout);
-    library.recover().await?;
+    let library = Library::new(db.clone(), layout, &config);
+    if let Some(newest) = library.newest_time().await? {
+        clock::trust_not_before(newest);
+    }
+    let interrupted = library.recover(config.resume_s).await?;
     let accounts = Accounts::open(db.clone(), &config.data, Options::default()).await?;
     let stream_keys = StreamKeys::new(db);
-    let studio = Studio::start(config.clone(), library.clone(), stop.clone());
+    let studio = Studio::start(config.clone(), library.clone(), running_time_zero(&interrupted), stop.clone());
+    studio.resume(interrupted);
 
-    tokio::spawn(stop.clone().run_until_cancelled_owned(empty_trash(library.clone(), config.trash_days)));
+    tokio::spawn(stop.clone().run_until_cancelled_owned(library.clone().tend()));
+    tokio::spawn(stop.clone().run_until_cancelled_owned(library.clone().keep_room()));
+    tokio::spawn(stop.clone().run_until_cancelled_owned(scrub(library.clone(), studio.clone())));
 
     let ready = Ready::new(&http, https.as_ref(), rtmp.as_ref())?;
+    let watched = library.clone();
     let services = Services {
         accounts: accounts.clone(),
         stream_keys: stream_keys.clone(),
@@ -88,10 +102,13 @@ pub async fn serve(config: Config) -> Result<(), Error> {
         );
     }
     ready.print()?;
+    tell_systemd(&[NotifyState::Ready]);
+    tokio::spawn(stop.clone().run_until_cancelled_owned(feed_watchdog(watched)));
     tokio::select! {
         _ = terminate.recv() => tracing::info!("SIGTERM"),
         _ = interrupt.recv() => tracing::info!("SIGINT"),
     }
+    tell_systemd(&[NotifyState::Stopping]);
 
     if tokio::time::timeout(CLOSING, studio.close()).await.is_err() {
         tracing::error!("a broadcast could not be closed in time; the next start will");
@@ -121,13 +138,43 @@ fn take_publishers(
     Ok(tokio::spawn(rtmp::serve(listener, publishes, stop.clone())))
 }
 
-/// Looks into the trash each hour.
-async fn empty_trash(library: Library, days: u32) {
-    let mut hours = tokio::time::interval(Duration::from_secs(3600));
+/// Reads old recordings again while nobody broadcasts.
+async fn scrub(library: Library, studio: Studio) {
+    let on_air = studio.on_air();
+    let mut scrub = Scrub::default();
+    let mut ticks = tokio::time::interval(SCRUB_EVERY);
     loop {
-        hours.tick().await;
-        if let Err(error) = library.purge_trash(days).await {
-            tracing::error!(%error, "the trash cannot be emptied");
+        ticks.tick().await;
+        if on_air.borrow().is_empty()
+            && let Err(error) = library.scrub(&mut scrub).await
+        {
+            tracing::error!(%error, "recordings cannot be looked at");
+        }
+    }
+}
+
+/// Media of an interrupted broadcast goes on with the times that it had: within one boot the old zero is as good as any.
+fn running_time_zero(interrupted: &[Interrupted]) -> u64 {
+    let oldest = interrupted.iter().map(|broadcast| broadcast.base_ns).min();
+    oldest.and_then(|zero| u64::try_from(zero).ok()).unwrap_or_else(clock::monotonic_ns)
+}
+
+/// Where nobody started us as a service, nobody listens.
+fn tell_systemd(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "systemd cannot be told");
+    }
+}
+
+/// Tells systemd's watchdog (`WatchdogSec=` of the unit) that this runtime and the database's threads still answer. A database
+/// that answers with an error is no reason to start again: pages and players would only lose what still works.
+async fn feed_watchdog(library: Library) {
+    let Some(patience) = sd_notify::watchdog_enabled() else { return };
+    let mut ticks = tokio::time::interval(patience / 3);
+    loop {
+        ticks.tick().await;
+        if tokio::time::timeout(patience / 3, library.check()).await.is_ok() {
+            tell_systemd(&[NotifyState::Watchdog]);
         }
     }
 }

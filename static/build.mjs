@@ -19,7 +19,7 @@ const SCRIPTS = ['site', 'home', 'watch', 'live', 'tv', 'studio', 'keys'];
 const ICONS = [
   'activity', 'arrow-left', 'arrow-right', 'calendar-clock', 'camera', 'captions', 'check', 'chevron-right', 'circle-alert',
   'circle-check', 'clock', 'copy', 'download', 'eye', 'eye-off', 'film', 'globe', 'hard-drive', 'house', 'key-round', 'languages',
-  'layout-dashboard', 'lock-keyhole', 'log-in', 'log-out', 'mic', 'mic-off', 'network', 'pencil', 'play', 'plug-zap', 'plus', 'radio',
+  'layout-dashboard', 'lock-keyhole', 'log-in', 'log-out', 'mic', 'mic-off', 'network', 'pencil', 'pin', 'play', 'plug-zap', 'plus', 'radio',
   'rotate-ccw', 'search', 'search-x', 'settings-2', 'shield-check', 'skip-back', 'square', 'terminal', 'trash-2', 'tv', 'user-round', 'users-round',
   'video', 'video-off', 'volume-2', 'volume-x', 'wifi',
 ];

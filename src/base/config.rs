@@ -37,10 +37,16 @@ pub struct Config {
     pub frame_rate: u32,
     /// Seconds in which an RTMP publisher that left may come back to the same broadcast, 0 to 3600.
     pub rtmp_grace_s: u32,
+    /// Age in seconds up to which an interrupted broadcast goes on air again at a start, 0 to 3600; 0 never.
+    pub resume_s: u32,
+    /// Age in seconds at which a recording's file is closed and the next begun, 2 to 600.
+    pub reel_s: u32,
     /// Days that a deleted recording can be restored, 0 to 3650.
     pub trash_days: u32,
     /// Bytes that recordings leave free on the disk.
     pub min_free_bytes: u64,
+    /// Seconds of room above [`Config::min_free_bytes`] that *Go live* asks for, 0 to 86,400.
+    pub go_live_room_s: u32,
     /// What is logged, as a filter of `tracing`: `info`, `siaran=debug,warn`.
     pub log: String,
 }
@@ -59,10 +65,18 @@ impl Config {
             video_kbps: 2500,
             frame_rate: 30,
             rtmp_grace_s: 30,
+            resume_s: 300,
+            reel_s: 60,
             trash_days: 30,
             min_free_bytes: 500 << 20,
+            go_live_room_s: 600,
             log: String::from("info"),
         }
+    }
+
+    /// Bits per second that a broadcast is likely to need: the captured picture and its sound.
+    pub fn planned_bitrate(&self) -> u64 {
+        (u64::from(self.video_kbps) + 128) * 1000
     }
 
     /// Width that belongs to [`Config::video_height`] at 16:9, even.
@@ -157,6 +171,18 @@ pub const SETTINGS: &[Setting] = &[
         read: |config, text| read_number(text, 0, 3600).map(|value| config.rtmp_grace_s = value),
     },
     Setting {
+        flag: "resume-s",
+        value_name: "SECONDS",
+        help: "After a crash or a power cut, how old a broadcast may be to go on air again by itself, 0 (never) to 3600 [default: 300]",
+        read: |config, text| read_number(text, 0, 3600).map(|value| config.resume_s = value),
+    },
+    Setting {
+        flag: "reel-s",
+        value_name: "SECONDS",
+        help: "Age at which a recording's file is closed and the next one begun, 2 to 600 [default: 60]",
+        read: |config, text| read_number(text, 2, 600).map(|value| config.reel_s = value),
+    },
+    Setting {
         flag: "trash-days",
         value_name: "DAYS",
         help: "How long a deleted recording can be restored, 0 to 3650 [default: 30]",
@@ -167,6 +193,12 @@ pub const SETTINGS: &[Setting] = &[
         value_name: "BYTES",
         help: "What recordings leave free on the disk [default: 524288000]",
         read: |config, text| read_number(text, 0, i64::MAX as u64).map(|value| config.min_free_bytes = value),
+    },
+    Setting {
+        flag: "go-live-room-s",
+        value_name: "SECONDS",
+        help: "Room to record that a broadcast is begun with, 0 to 86400; with less, the studio asks [default: 600]",
+        read: |config, text| read_number(text, 0, 86_400).map(|value| config.go_live_room_s = value),
     },
     Setting {
         flag: "log",

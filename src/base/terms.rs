@@ -38,6 +38,13 @@ term! {
     }
 }
 
+impl BroadcastState {
+    /// Nothing more is going to be recorded.
+    pub fn is_over(self) -> bool {
+        matches!(self, BroadcastState::Ended | BroadcastState::Failed)
+    }
+}
+
 term! {
     /// What a source is.
     SourceKind {

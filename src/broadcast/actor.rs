@@ -15,7 +15,9 @@ use crate::base::clock;
 use crate::base::terms::BroadcastState;
 use crate::library::Library;
 use crate::library::recorder::{Health, Recorder};
+use crate::library::space::Fault;
 use crate::media::packager::Packager;
+use crate::media::protocol::ErrorCode;
 use crate::media::window::Window;
 use crate::store::StoreError;
 use crate::store::broadcasts;
@@ -23,8 +25,14 @@ use crate::store::broadcasts;
 /// No part after this long: there will be none.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Whoever pressed *End* waits no longer than this for the disk.
+const END_WITHIN: Duration = Duration::from_secs(4);
+
 /// The picture that stands for the recording is taken when the broadcast has settled.
 const THUMBNAIL_AFTER: Duration = Duration::from_secs(10);
+
+/// Segments in the playlist of what is not recorded: those that are in memory.
+pub const UNRECORDED_SEGMENTS: usize = 8;
 
 /// Everyone's handle to a broadcast on air.
 pub struct Live {
@@ -34,45 +42,76 @@ pub struct Live {
     pub state: watch::Receiver<State>,
     pub viewers: Arc<Viewers>,
     pub program: Arc<Program>,
-    pub recorder: Arc<Health>,
-    /// Monotonic nanoseconds of *Go live*.
-    pub since_ns: u64,
+    /// None: it is not recorded.
+    pub recorder: Option<Arc<Health>>,
+    library: Library,
+    /// Monotonic nanoseconds of *Go live*; negative when that was in an earlier boot.
+    pub since_ns: i64,
     ends: mpsc::Sender<oneshot::Sender<()>>,
 }
 
 /// The words for how a broadcast is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Wellbeing {
     Ok,
     VideoLost,
     AudioLost,
+    PublisherGone,
+    PublisherStill,
     Restarting,
+    /// The worker is lost again and again.
+    CaptureFailing,
+    /// There is no room.
     RecordingPaused,
+    /// The disk or the database does not take it.
+    RecordingFailing,
 }
 
 impl Live {
-    /// Ends it; returns when the recording can be played to its end.
-    pub async fn end(&self) {
-        let (done, ended) = oneshot::channel();
-        // A broadcast that is ending by itself takes no command, but drops the channel when it is done.
-        if self.ends.send(done).await.is_ok() {
-            let _ = ended.await;
-        }
-        let mut state = self.state.clone();
-        let _ = state.wait_for(|state| state.is_final()).await;
+    /// Ends it; returns when the recording can be played to its end. False: the playlist is complete, but the disk or the
+    /// database does not take the recording in time; it is tried again for as long as the program runs.
+    pub async fn end(&self) -> bool {
+        let ending = async {
+            let (done, ended) = oneshot::channel();
+            // A broadcast that is ending by itself takes no command, but drops the channel when it is done.
+            if self.ends.send(done).await.is_ok() {
+                let _ = ended.await;
+            }
+            let mut state = self.state.clone();
+            let _ = state.wait_for(|state| state.is_final()).await;
+        };
+        tokio::time::timeout(END_WITHIN, ending).await.is_ok()
     }
 
     pub fn wellbeing(&self) -> Wellbeing {
         let condition = self.program.status.borrow().condition;
         match condition {
-            _ if self.recorder.paused() => Wellbeing::RecordingPaused,
-            _ if *self.state.borrow() == State::Waiting => Wellbeing::VideoLost,
-            Condition::VideoLost | Condition::Failed => Wellbeing::VideoLost,
+            _ if self.recording_paused() => match self.library.fault() {
+                Some(Fault::Full | Fault::NoInodes) => Wellbeing::RecordingPaused,
+                _ => Wellbeing::RecordingFailing,
+            },
+            _ if *self.state.borrow() == State::Waiting => Wellbeing::PublisherGone,
+            Condition::PublisherGone => Wellbeing::PublisherGone,
+            Condition::PublisherStill => Wellbeing::PublisherStill,
+            Condition::VideoLost => Wellbeing::VideoLost,
+            Condition::Failed => Wellbeing::CaptureFailing,
             Condition::AudioLost => Wellbeing::AudioLost,
             Condition::Restarting => Wellbeing::Restarting,
             Condition::Starting | Condition::Running => Wellbeing::Ok,
         }
+    }
+
+    /// Why there is no picture from a worker that is lost again and again: an English sentence, for staff.
+    pub fn reason(&self) -> Option<String> {
+        let status = self.program.status.borrow();
+        status.message.clone().filter(|_| status.condition == Condition::Failed)
+    }
+
+    /// It should be recorded, and is not at present.
+    pub fn recording_paused(&self) -> bool {
+        // The disk is asked too: the recorder learns of it with the next segment.
+        self.recorder.as_ref().is_some_and(|recorder| recorder.paused() || self.library.fault().is_some())
     }
 
     /// Its playlist is complete; the recording is being closed.
@@ -82,7 +121,7 @@ impl Live {
 
     /// Seconds since *Go live*.
     pub fn elapsed_s(&self) -> u64 {
-        clock::monotonic_ns().saturating_sub(self.since_ns) / 1_000_000_000
+        (clock::monotonic_ns() as i64 - self.since_ns).max(0) as u64 / 1_000_000_000
     }
 }
 
@@ -90,20 +129,26 @@ impl Live {
 pub struct Beginning {
     pub id: String,
     pub program: Arc<Program>,
-    pub recorder: Recorder,
+    /// None: it is not recorded.
+    pub recorder: Option<Recorder>,
     pub library: Library,
-    pub epoch_us: i64,
+    /// Holds what was recorded before, if the broadcast goes on after a restart.
+    pub packager: Packager,
+    pub state: State,
+    pub since_ns: i64,
+    /// Ticks from the broadcast's tick 0 to the running time's.
+    pub offset: u64,
     /// How long an RTMP publisher may stay away.
     pub grace: Duration,
 }
 
 /// Starts the task on `runtime`, which outlives every request. `done` is told the id once the recording is complete and nobody needs the actor any more.
 pub fn start(runtime: &Handle, beginning: Beginning, done: mpsc::UnboundedSender<String>) -> Arc<Live> {
-    let Beginning { id, program, recorder, library, epoch_us, grace } = beginning;
-    let mut packager = Packager::new(epoch_us, None);
+    let Beginning { id, program, recorder, library, mut packager, state, since_ns, offset, grace } = beginning;
     let (media, in_use) = program.attach();
     let (window_sender, window) = watch::channel(packager.window());
-    let (state_sender, state) = watch::channel(State::Starting);
+    let waiting = (state == State::Waiting).then(|| Box::pin(sleep(grace)));
+    let (state_sender, state) = watch::channel(state);
     let (ends, ends_receiver) = mpsc::channel(4);
     let live = Arc::new(Live {
         id: id.clone(),
@@ -112,15 +157,21 @@ pub fn start(runtime: &Handle, beginning: Beginning, done: mpsc::UnboundedSender
         state,
         viewers: Arc::default(),
         program: program.clone(),
-        recorder: recorder.health(),
-        since_ns: clock::monotonic_ns(),
+        recorder: recorder.as_ref().map(Recorder::health),
+        library: library.clone(),
+        since_ns,
         ends,
     });
     let mut recorder = recorder;
+    if let (Some(recorder), Some(init)) = (&mut recorder, packager.init_in_force()) {
+        recorder.record(init);
+    }
     // Subscribed first, asked second: an init that comes between is given twice, which changes nothing.
     if let Some(init) = program.status.borrow().init.clone() {
         for event in packager.init(init) {
-            recorder.record(event);
+            if let Some(recorder) = &mut recorder {
+                recorder.record(event);
+            }
         }
     }
     let actor = Actor {
@@ -132,7 +183,8 @@ pub fn start(runtime: &Handle, beginning: Beginning, done: mpsc::UnboundedSender
         state: state_sender,
         grace,
         program,
-        waiting: None,
+        offset,
+        waiting,
         _in_use: in_use,
     };
     runtime.spawn(async move {
@@ -147,11 +199,12 @@ struct Actor {
     id: String,
     library: Library,
     packager: Packager,
-    recorder: Recorder,
+    recorder: Option<Recorder>,
     window: watch::Sender<Arc<Window>>,
     state: watch::Sender<State>,
     grace: Duration,
     program: Arc<Program>,
+    offset: u64,
     /// Until when a publisher may come back.
     waiting: Option<Pin<Box<Sleep>>>,
     _in_use: InUse,
@@ -187,7 +240,7 @@ impl Actor {
                     self.waiting = None;
                     self.on(Event::GraceOver)
                 }
-                () = &mut start_timeout, if state == State::Starting => self.on(Event::StartTimeout),
+                () = &mut start_timeout, if state == State::Starting => self.on(Event::NoPicture),
                 () = expired(&mut thumbnail_due), if state == State::Live => {
                     let taken = self.take_thumbnail();
                     thumbnails += usize::from(taken);
@@ -236,7 +289,8 @@ impl Actor {
                 self.record(events);
                 None
             }
-            Media::Part(part) => {
+            Media::Part(mut part) => {
+                part.start += self.offset;
                 let events = self.packager.part(part);
                 if events.is_empty() {
                     return None;
@@ -253,9 +307,10 @@ impl Actor {
                 self.interrupt();
                 None
             }
-            Media::Gone => {
-                self.interrupt();
-                self.on(Event::SourceGone)
+            Media::Gone => self.on(Event::SourceGone),
+            Media::Back => self.on(Event::SourceBack),
+            Media::GivenUp(reason) => {
+                self.on(if reason == ErrorCode::NoVideo { Event::NoPicture } else { Event::UnusableMedia })
             }
         }
     }
@@ -326,14 +381,18 @@ impl Actor {
         let events = self.packager.finish();
         self.record(events);
         self.window.send_replace(self.packager.window());
-        self.recorder.finish().await;
+        if let Some(recorder) = self.recorder.take() {
+            recorder.finish().await;
+        }
+        let ended_at = clock::wall_ms();
         let outcome = broadcasts::Outcome {
             state: state.public(),
             failure: match state {
                 State::Failed(failure) => Some(failure.as_str().to_owned()),
                 _ => None,
             },
-            ended_at: clock::wall_ms(),
+            ended_at,
+            aged_from: clock::trusted().then_some(ended_at),
         };
         close_row(&self.library, &self.id, outcome).await;
         self.state.send_replace(state);
@@ -341,22 +400,22 @@ impl Actor {
     }
 
     fn record(&mut self, events: Vec<crate::media::packager::Event>) {
+        let Some(recorder) = &mut self.recorder else { return };
         for event in events {
-            self.recorder.record(event);
+            recorder.record(event);
         }
     }
 }
 
-/// Writes how a broadcast came out; again and again for a while, since another program may hold the database.
+/// Writes how a broadcast came out; again and again, since the database may be held or fail: without it, nobody can watch the
+/// recording.
 async fn close_row(library: &Library, id: &str, outcome: broadcasts::Outcome) {
-    for last in [false, false, false, false, true] {
-        match library.finish(id, outcome.clone()).await {
-            Ok(()) => return,
-            Err(error) if last => {
-                tracing::error!(%error, broadcast = id, "a broadcast's end cannot be written; the next start will");
-            }
-            Err(_) => sleep(Duration::from_secs(1)).await,
+    let mut told = false;
+    while let Err(error) = library.finish(id, outcome.clone()).await {
+        if !std::mem::replace(&mut told, true) {
+            tracing::error!(%error, broadcast = id, "a broadcast's end cannot be written; trying again");
         }
+        sleep(Duration::from_secs(1)).await;
     }
 }
 

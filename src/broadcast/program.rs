@@ -37,8 +37,12 @@ pub enum Media {
     Part(Part),
     /// The worker was lost: what follows begins anew.
     Interrupted,
-    /// The publisher is gone.
+    /// The publisher is gone. What follows, if anything does, is the slate.
     Gone,
+    /// The publisher was sent away: what it sends cannot be used, for this reason.
+    GivenUp(ErrorCode),
+    /// The source's own picture follows (again).
+    Back,
 }
 
 /// How a program is doing.
@@ -65,9 +69,11 @@ pub enum Condition {
     Running,
     VideoLost,
     AudioLost,
+    PublisherGone,
+    PublisherStill,
     /// The worker was lost and comes back.
     Restarting,
-    /// The source cannot be used; `message` says why.
+    /// The source cannot be used, or the worker is lost again and again; `message` says why.
     Failed,
 }
 
@@ -78,6 +84,8 @@ impl From<SourceState> for Condition {
             SourceState::Running => Condition::Running,
             SourceState::VideoLost => Condition::VideoLost,
             SourceState::AudioLost => Condition::AudioLost,
+            SourceState::PublisherGone => Condition::PublisherGone,
+            SourceState::PublisherStill => Condition::PublisherStill,
         }
     }
 }
@@ -150,6 +158,7 @@ impl Program {
             users: program.users.clone(),
             looked_at: program.looked_at.clone(),
             stop: program.stop.clone(),
+            last_error: None,
         };
         runtime.spawn(runner.run(receiver));
         program
@@ -180,7 +189,7 @@ impl Program {
         let _ = self.commands.try_send(Command::Keyframe);
     }
 
-    /// Feeds a publisher that was admitted; the one before it is gone.
+    /// Feeds a publisher that was admitted; the one before it, if any, is gone.
     pub async fn publish(&self, tags: mpsc::Receiver<FlvTag>) {
         let _ = self.commands.send(Command::Publisher(tags)).await;
     }
@@ -206,6 +215,8 @@ struct Runner {
     users: Arc<AtomicUsize>,
     looked_at: Arc<AtomicU64>,
     stop: CancellationToken,
+    /// What the worker said before it ended.
+    last_error: Option<String>,
 }
 
 /// One worker and what is on its way to it.
@@ -242,27 +253,32 @@ impl Runner {
                     Some(Command::Keyframe) => if let Some(session) = &mut session {
                         session.pending.push_back(ToWorker::Keyframe);
                     },
-                    Some(Command::Publisher(tags)) => {
-                        self.interrupt(Media::Interrupted);
-                        session = Some(self.start_session(Some(tags)));
-                    }
+                    Some(Command::Publisher(tags)) => match &mut session {
+                        Some(session) => session.admit(tags),
+                        None => {
+                            self.interrupt();
+                            session = Some(self.start_session(Some(tags)));
+                        }
+                    },
                 },
                 happening = next(&mut session) => match happening {
-                    Happening::Worker(event) => if self.on_event(event, session.as_mut()) {
+                    Happening::Worker(event) => if let Some(last) = self.on_event(event, session.as_mut()) {
                         session = None;
                         gone_since = Instant::now();
-                        self.interrupt(Media::Gone);
+                        self.interrupt();
+                        self.publish(last);
                     },
                     Happening::Tag(tag) => if let Some(session) = &mut session { session.take(tag) },
-                    // Let the worker flush what it has; its end is an event.
+                    // The worker stays, and shows the slate for as long as a broadcast waits for the publisher.
                     Happening::PublisherGone => if let Some(session) = &mut session {
-                        session.tags = None;
-                        session.pending.push_back(ToWorker::Stop);
+                        session.part();
+                        gone_since = Instant::now();
                     },
                     Happening::Sent => {}
                 },
                 _ = ticks.tick() => {
-                    let absent = publisher && session.is_none() && gone_since.elapsed() > Duration::from_secs(2);
+                    let fed = session.as_ref().is_some_and(|session| session.tags.is_some());
+                    let absent = publisher && !fed && gone_since.elapsed() > Duration::from_secs(2);
                     let idle = !publisher && self.is_idle();
                     if (idle || absent) && self.users.load(Ordering::Relaxed) == 0 {
                         break;
@@ -286,14 +302,14 @@ impl Runner {
         Session { events, commands, tags, headers: [None, None], pending: VecDeque::new(), up: false, stop }
     }
 
-    /// Whether the session is over.
-    fn on_event(&mut self, event: Event, session: Option<&mut Session>) -> bool {
+    /// What is to be told when the session is over with this.
+    fn on_event(&mut self, event: Event, session: Option<&mut Session>) -> Option<Media> {
         match event {
             Event::Message(message) => {
-                let hopeless = is_hopeless(&message);
+                let hopeless = hopeless(&message);
                 self.on_message(message, session);
                 // A publisher whose media cannot be used is sent away: its connection ends with the session.
-                return hopeless;
+                return hopeless.map(Media::GivenUp);
             }
             Event::Started { process } => {
                 self.status.send_modify(|status| status.process = process);
@@ -302,25 +318,26 @@ impl Runner {
                     session.pending.extend(session.headers.iter().flatten().cloned().map(ToWorker::Tag));
                 }
             }
-            Event::Lost { reason } => {
+            Event::Lost { reason, hopeless } => {
+                let reason = self.last_error.take().unwrap_or(reason);
                 if let Some(session) = session {
                     session.up = false;
                     session.pending.clear();
                     // A worker that dies with its publisher gone has nothing to come back for.
                     if is_publisher(&self.supervision.task) && session.tags.is_none() {
-                        return true;
+                        return Some(Media::Gone);
                     }
                 }
-                self.interrupt(Media::Interrupted);
+                self.interrupt();
                 self.status.send_modify(|status| {
                     status.restarts += 1;
-                    status.condition = Condition::Restarting;
-                    status.message.get_or_insert(reason);
+                    status.condition = if hopeless { Condition::Failed } else { Condition::Restarting };
+                    status.message = Some(reason);
                 });
             }
-            Event::Finished => return true,
+            Event::Finished => return Some(Media::Gone),
         }
-        false
+        None
     }
 
     fn on_message(&mut self, message: FromWorker, session: Option<&mut Session>) {
@@ -355,27 +372,36 @@ impl Runner {
             }
             FromWorker::Snapshot { jpeg } => self.status.send_modify(|status| status.snapshot = Some(jpeg)),
             FromWorker::Stats(stats) => self.status.send_modify(|status| status.stats = stats),
-            FromWorker::State(state) => self.status.send_modify(|status| {
-                status.condition = state.into();
-                status.message = None;
-            }),
+            FromWorker::State(state) => {
+                self.status.send_modify(|status| {
+                    status.condition = state.into();
+                    status.message = None;
+                });
+                match state {
+                    SourceState::Running => self.publish(Media::Back),
+                    // By now the publisher's last part has come.
+                    SourceState::PublisherGone => self.publish(Media::Gone),
+                    _ => {}
+                }
+            }
             FromWorker::Error { code, message, fatal } => {
                 tracing::warn!(source = self.supervision_name(), ?code, %message, fatal, "worker reports an error");
                 self.status.send_modify(|status| {
                     if fatal {
                         status.condition = Condition::Failed;
                     }
-                    status.message = Some(message);
+                    status.message = Some(message.clone());
                 });
+                self.last_error = fatal.then_some(message);
             }
             FromWorker::Hello { .. } | FromWorker::Devices(_) | FromWorker::Encoders(_) | FromWorker::Ended => {}
         }
     }
 
-    fn interrupt(&mut self, media: Media) {
+    fn interrupt(&mut self) {
         self.packager.interrupt();
         self.preview.send_replace(self.packager.window());
-        self.publish(media);
+        self.publish(Media::Interrupted);
     }
 
     fn publish(&self, media: Media) {
@@ -396,10 +422,13 @@ impl Runner {
     }
 }
 
-/// Whether a publisher's worker has given it up for what it sends.
-fn is_hopeless(message: &FromWorker) -> bool {
+/// Why a publisher's worker has given it up for what it sends.
+fn hopeless(message: &FromWorker) -> Option<ErrorCode> {
     use ErrorCode::{BadMedia, NoVideo, UnsupportedCodec};
-    matches!(message, FromWorker::Error { code: BadMedia | NoVideo | UnsupportedCodec, fatal: true, .. })
+    match message {
+        FromWorker::Error { code: code @ (BadMedia | NoVideo | UnsupportedCodec), fatal: true, .. } => Some(*code),
+        _ => None,
+    }
 }
 
 enum Happening {
@@ -435,6 +464,22 @@ async fn receive(tags: &mut Option<mpsc::Receiver<FlvTag>>) -> Option<FlvTag> {
 }
 
 impl Session {
+    /// The publisher has come back, or another with the same key.
+    fn admit(&mut self, tags: mpsc::Receiver<FlvTag>) {
+        // That the one before is gone may not have been noticed yet.
+        if self.tags.is_some() {
+            self.part();
+        }
+        self.tags = Some(tags);
+    }
+
+    /// The publisher is gone.
+    fn part(&mut self) {
+        self.tags = None;
+        self.headers = [None, None];
+        self.pending.push_back(ToWorker::Gone);
+    }
+
     fn take(&mut self, tag: FlvTag) {
         if tag.is_sequence_header() {
             self.headers[tag.kind as usize] = Some(tag.clone());

@@ -4,7 +4,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::source;
-use super::studio::{NewBroadcast, Studio};
+use super::studio::{NewBroadcast, Studio, Wish};
 use crate::ingest::rtmp::{Admitted, Publish, Refusal};
 use crate::media::protocol::FlvTag;
 use crate::people::{StreamKey, StreamKeys};
@@ -99,6 +99,8 @@ async fn go_live(studio: &Studio, key: &StreamKey) {
         microphone: None,
         account_id: Some(key.account_id.clone()),
         stream_key_id: Some(key.id.clone()),
+        // Nobody is there to ask.
+        recording: Wish::IfRoom,
     };
     if let Err(error) = studio.go_live(new).await {
         tracing::error!(%error, key = key.id, "a publisher cannot go on air");

@@ -3,6 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::base::terms::SourceKind;
+use crate::media::camera::{self, Wanted};
 use crate::media::protocol::{AudioInput, Device, DeviceFormat, DeviceKind, Task, VideoInput};
 
 /// The test pattern's id.
@@ -20,8 +21,8 @@ pub struct Source {
     pub needs_no_encoding: bool,
     /// Cameras: the microphones that can go with it, its own first.
     pub microphones: Vec<Microphone>,
-    /// Cameras: what it can give, best first, as `1280x720 30 mjpeg`.
-    pub formats: Vec<String>,
+    /// Cameras: what it can give, best first.
+    pub formats: Vec<DeviceFormat>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
@@ -68,40 +69,48 @@ pub fn publisher(id: &str, label: &str) -> Source {
     }
 }
 
-/// The cameras among `devices`, each with all microphones.
-pub fn cameras(devices: &[Device]) -> Vec<Source> {
+/// The cameras among `devices`, each with all microphones, as they are for what is broadcast.
+pub fn cameras(devices: &[Device], wanted: Wanted) -> Vec<Source> {
     let cameras = devices.iter().filter(|device| device.kind == DeviceKind::Camera);
     cameras
-        .map(|camera| Source {
-            id: device_source_id(camera),
+        .map(|device| Source {
+            id: device_source_id(device),
             kind: SourceKind::Camera,
-            label: camera.label.clone(),
+            label: device.label.clone(),
             ready: true,
-            // One that gives H.264 is decoded and encoded again for now, so that the slate can stand in for it.
-            needs_no_encoding: false,
-            microphones: microphones_of(camera, devices)
+            needs_no_encoding: camera::to_pass_through(&device.formats, wanted).is_some(),
+            microphones: microphones_of(device, devices)
                 .map(|device| Microphone { id: device_source_id(device), label: device.label.clone() })
                 .collect(),
-            formats: camera.formats.iter().map(format_text).collect(),
+            formats: device.formats.clone(),
         })
         .collect()
 }
 
 /// What a worker is to capture for a source; none where the camera is not there. Without a wish, the camera's own
 /// microphone is taken, or the first there is, or silence.
-pub fn inputs(source_id: &str, microphone: Option<&str>, devices: &[Device]) -> Option<(VideoInput, AudioInput)> {
+pub fn inputs(
+    source_id: &str,
+    microphone: Option<&str>,
+    devices: &[Device],
+    wanted: Wanted,
+) -> Option<(VideoInput, AudioInput)> {
     if source_id == TEST {
         return Some((VideoInput::TestPattern, AudioInput::TestTone));
     }
-    let camera =
+    let device =
         devices.iter().find(|device| device.kind == DeviceKind::Camera && device_source_id(device) == source_id)?;
-    let mut microphones = microphones_of(camera, devices);
+    let mut microphones = microphones_of(device, devices);
     let audio = match microphone {
         Some(wanted) => microphones.find(|device| device_source_id(device) == wanted),
         None => microphones.next(),
     };
     let audio = audio.map_or(AudioInput::Silence, |device| AudioInput::Microphone(device.id.clone()));
-    Some((VideoInput::Camera(camera.id.clone()), audio))
+    let video = match camera::to_pass_through(&device.formats, wanted) {
+        Some(_) => VideoInput::EncodingCamera(device.id.clone()),
+        None => VideoInput::Camera(device.id.clone()),
+    };
+    Some((video, audio))
 }
 
 /// Whether a task takes its media from a publisher.
@@ -113,8 +122,4 @@ fn microphones_of<'a>(camera: &'a Device, devices: &'a [Device]) -> impl Iterato
     let microphones = || devices.iter().filter(|device| device.kind == DeviceKind::Microphone);
     let own = |device: &&Device| camera.sibling.as_ref() == Some(&device.id);
     microphones().filter(own).chain(microphones().filter(move |device| !own(device)))
-}
-
-fn format_text(format: &DeviceFormat) -> String {
-    format!("{}x{} {} {}", format.width, format.height, format.frame_rate, format.encoding)
 }

@@ -20,20 +20,26 @@ pub enum State {
 pub enum Failure {
     /// No picture came in time.
     NoPicture,
+    /// What the publisher sends is in a codec that cannot be used, or is broken.
+    UnusableMedia,
     /// It was ended before the first picture.
     EndedEarly,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
-    /// A part was published.
+    /// A part was published, be it of the slate.
     Part,
-    /// The source is gone for good unless it comes back by itself: the publisher hung up, its time stamps stopped.
+    /// The publisher is gone for good unless it comes back by itself.
     SourceGone,
+    /// The source's own picture is there (again).
+    SourceBack,
     /// The publisher stayed away for the whole grace.
     GraceOver,
-    /// No part for too long after going live.
-    StartTimeout,
+    /// No part for too long after going live, or a publisher without a picture.
+    NoPicture,
+    /// What the publisher sends cannot be used.
+    UnusableMedia,
     /// A person, or the program's shutdown, ends it.
     End,
 }
@@ -52,6 +58,7 @@ impl Failure {
     pub fn as_str(self) -> &'static str {
         match self {
             Failure::NoPicture => "no_picture",
+            Failure::UnusableMedia => "unusable_media",
             Failure::EndedEarly => "ended_early",
         }
     }
@@ -77,12 +84,15 @@ impl State {
         use Effect::{Announce, Finish, StartGrace, StopGrace};
         match (self, event) {
             (State::Starting, Event::Part) => (State::Live, &[Announce(BroadcastState::Live)]),
-            (State::Starting, Event::StartTimeout) => (State::Failed(Failure::NoPicture), &[Finish]),
+            (State::Starting, Event::NoPicture | Event::GraceOver) => (State::Failed(Failure::NoPicture), &[Finish]),
+            (State::Starting, Event::UnusableMedia) => (State::Failed(Failure::UnusableMedia), &[Finish]),
             (State::Starting, Event::SourceGone) => (State::Starting, &[StartGrace]),
-            (State::Starting, Event::GraceOver) => (State::Failed(Failure::NoPicture), &[Finish]),
             (State::Starting, Event::End) => (State::Failed(Failure::EndedEarly), &[Finish]),
-            (State::Live, Event::SourceGone) => (State::Waiting, &[StartGrace]),
-            (State::Waiting, Event::Part) => (State::Live, &[StopGrace]),
+            // A publisher that was on air may come back with what it sent then.
+            (State::Live, Event::SourceGone | Event::NoPicture | Event::UnusableMedia) => {
+                (State::Waiting, &[StartGrace])
+            }
+            (State::Waiting, Event::SourceBack) => (State::Live, &[StopGrace]),
             (State::Waiting, Event::GraceOver) => (State::Ended, &[Finish]),
             (State::Live | State::Waiting, Event::End) => (State::Ended, &[Finish]),
             (state, _) => (state, &[]),
@@ -97,8 +107,9 @@ mod tests {
     use super::*;
 
     fn events() -> impl Strategy<Value = Vec<Event>> {
-        use Event::{End, GraceOver, Part, SourceGone, StartTimeout};
-        proptest::collection::vec(proptest::sample::select(vec![Part, SourceGone, GraceOver, StartTimeout, End]), 0..40)
+        use Event::{End, GraceOver, NoPicture, Part, SourceBack, SourceGone, UnusableMedia};
+        let all = vec![Part, SourceGone, SourceBack, GraceOver, NoPicture, UnusableMedia, End];
+        proptest::collection::vec(proptest::sample::select(all), 0..40)
     }
 
     proptest! {

@@ -8,16 +8,21 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::actor::{self, Beginning, Live};
+use super::actor::{self, Beginning, Live, UNRECORDED_SEGMENTS};
 use super::program::Program;
 use super::source::{self, Source};
+use super::state::State;
 use crate::accounts::permission::Audience;
 use crate::base::config::Config;
 use crate::base::terms::{BroadcastState, SourceKind};
 use crate::base::{clock, ids};
 use crate::library::Library;
+use crate::library::recover::Interrupted;
+use crate::media::camera::Wanted;
+use crate::media::packager::Packager;
 use crate::media::protocol::{Capture, Device, FlvTag, FromWorker, Task};
-use crate::store::{StoreError, broadcasts};
+use crate::store::StoreError;
+use crate::store::broadcasts::Broadcast;
 use crate::worker::supervisor::{Event, Supervision, Watchdog, supervise};
 
 /// Parts that were listed can be read for so long after the end: three target durations, and some.
@@ -25,6 +30,9 @@ const PARTS_STAY: Duration = Duration::from_secs(10);
 
 /// How long a key rests after a person ended its broadcast: OBS and its like connect again within seconds.
 const REST: Duration = Duration::from_secs(60);
+
+/// A camera that an interrupted broadcast needs is to be there by then.
+const CAMERA_WITHIN: Duration = Duration::from_secs(30);
 
 /// What *Go live* asks for; texts are checked already.
 #[derive(Debug, Clone)]
@@ -36,6 +44,18 @@ pub struct NewBroadcast {
     pub microphone: Option<String>,
     pub account_id: Option<String>,
     pub stream_key_id: Option<String>,
+    pub recording: Wish,
+}
+
+/// What is to become of a broadcast for which there is no room on the disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Wish {
+    /// It does not begin.
+    #[default]
+    Required,
+    /// It goes on air without being recorded.
+    IfRoom,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +66,9 @@ pub enum StudioError {
     /// Somebody else's broadcast is on air from it.
     #[error("the source is on air already")]
     SourceOnAir { broadcast_id: String },
+    /// It could not be recorded for long, and that was asked for.
+    #[error("there is no room to record it")]
+    NoRoom,
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("the recorder cannot start: {0}")]
@@ -79,13 +102,13 @@ struct Inner {
 }
 
 impl Studio {
-    /// Starts looking for devices. Nothing else runs until somebody asks.
-    pub fn start(config: Config, library: Library, stop: CancellationToken) -> Studio {
+    /// Starts looking for devices. Nothing else runs until somebody asks. `base_ns` is `CLOCK_MONOTONIC` at running time zero.
+    pub fn start(config: Config, library: Library, base_ns: u64, stop: CancellationToken) -> Studio {
         let (done, finished) = mpsc::unbounded_channel();
         let studio = Studio(Arc::new(Inner {
             config,
             library,
-            base_ns: clock::monotonic_ns(),
+            base_ns,
             programs: Mutex::default(),
             publishers: watch::Sender::default(),
             devices: watch::Sender::default(),
@@ -102,7 +125,7 @@ impl Studio {
     }
 
     pub fn sources(&self) -> Vec<Source> {
-        let mut sources = source::cameras(&self.0.devices.borrow());
+        let mut sources = source::cameras(&self.0.devices.borrow(), self.wanted());
         sources.extend(self.0.publishers.borrow().iter().map(|(id, label)| source::publisher(id, label)));
         if self.0.config.test_source {
             sources.push(source::test_pattern());
@@ -110,14 +133,15 @@ impl Studio {
         sources
     }
 
-    /// Bytes that recordings leave free.
-    pub fn min_free_bytes(&self) -> u64 {
-        self.0.config.min_free_bytes
+    /// What is made of a camera's picture.
+    fn wanted(&self) -> Wanted {
+        let config = &self.0.config;
+        Wanted { width: config.video_width(), height: config.video_height, frame_rate: config.frame_rate }
     }
 
-    /// Bits per second that a broadcast is likely to need: the captured picture and its sound.
+    /// Bits per second that a broadcast is likely to need.
     pub fn planned_bitrate(&self) -> u64 {
-        (u64::from(self.0.config.video_kbps) + 128) * 1000
+        self.0.config.planned_bitrate()
     }
 
     /// What is on air; the receiver learns of changes.
@@ -133,6 +157,11 @@ impl Studio {
     /// A broadcast that has just ended: its parts stay for those who saw them listed (RFC 8216bis 6.2.2).
     pub fn lately(&self, id: &str) -> Option<Arc<Live>> {
         lock(&self.0.lately).get(id).cloned()
+    }
+
+    /// A broadcast whose media is in memory: on air, or so lately over that what was not recorded is still there.
+    pub fn in_memory(&self, id: &str) -> Option<Arc<Live>> {
+        self.live(id).or_else(|| self.lately(id).filter(|ended| ended.recorder.is_none()))
     }
 
     /// The running program of a source, started if need be. For previews.
@@ -157,25 +186,116 @@ impl Studio {
             return self.same_press(live, &new).await;
         }
         let program = self.program(&new.source_id, new.microphone.as_deref())?;
-        let id = ids::public_id();
-        let epoch_us = self.epoch_us();
-        let row = self.row(&id, &new, epoch_us);
-        self.0.library.insert(row).await?;
-        let recorder = self.0.library.recorder(&id, self.0.config.min_free_bytes)?;
+        let recorded = self.has_room().await;
+        if !recorded && new.recording == Wish::Required {
+            return Err(StudioError::NoRoom);
+        }
+        let row = Broadcast { recorded, ..self.row(&new, self.epoch_us()) };
+        self.0.library.insert(row.clone()).await?;
+        // What is not recorded cannot be rewound to the beginning.
+        let keep = (!recorded).then_some(UNRECORDED_SEGMENTS);
+        let timeline = Timeline {
+            packager: Packager::new(row.epoch_us, keep),
+            since_ns: clock::monotonic_ns() as i64,
+            base_ns: row.base_ns,
+        };
+        tracing::info!(broadcast = row.id, source = new.source_id, recorded, "going live");
+        self.put_on_air(&row, program, timeline, State::Starting)
+    }
+
+    fn put_on_air(
+        &self,
+        row: &Broadcast,
+        program: Arc<Program>,
+        timeline: Timeline,
+        state: State,
+    ) -> Result<Arc<Live>, StudioError> {
+        let recorder = if row.recorded { Some(self.0.library.recorder(row)?) } else { None };
         let beginning = Beginning {
-            id: id.clone(),
+            id: row.id.clone(),
             program,
             recorder,
             library: self.0.library.clone(),
-            epoch_us,
+            packager: timeline.packager,
+            state,
+            since_ns: timeline.since_ns,
+            offset: clock::ns_to_ticks((self.0.base_ns as i64 - timeline.base_ns).max(0) as u64),
             grace: Duration::from_secs(u64::from(self.0.config.rtmp_grace_s)),
         };
         let live = actor::start(&self.0.runtime, beginning, self.0.done.clone());
         self.0.on_air.send_modify(|on_air| {
-            Arc::make_mut(on_air).insert(id.clone(), live.clone());
+            Arc::make_mut(on_air).insert(row.id.clone(), live.clone());
         });
-        tracing::info!(broadcast = id, source = new.source_id, "going live");
         Ok(live)
+    }
+
+    /// Goes on with what was on air when the program ended without closing it: at once, or when its camera is found.
+    pub fn resume(&self, interrupted: Vec<Interrupted>) {
+        for interrupted in interrupted {
+            if interrupted.broadcast.source_kind == SourceKind::Camera {
+                tokio::spawn(self.clone().resume_camera(interrupted));
+            } else {
+                self.resume_now(interrupted);
+            }
+        }
+    }
+
+    /// Devices are told a moment after the start.
+    async fn resume_camera(self, interrupted: Interrupted) {
+        let mut devices = self.0.devices.subscribe();
+        let id = &interrupted.broadcast.source;
+        let there = |devices: &Vec<Device>| devices.iter().any(|device| source::device_source_id(device) == *id);
+        // Without it, giving up is what follows.
+        let _ = tokio::time::timeout(CAMERA_WITHIN, devices.wait_for(there)).await;
+        self.resume_now(interrupted);
+    }
+
+    fn resume_now(&self, interrupted: Interrupted) {
+        let (id, source_id) = (interrupted.broadcast.id.clone(), interrupted.broadcast.source.clone());
+        let free = self.on_air_from(&source_id).is_none();
+        let program = match interrupted.broadcast.source_kind {
+            SourceKind::Rtmp => Ok(self.run(&source_id, self.publisher_task())),
+            _ => self.program(&source_id, interrupted.broadcast.microphone.as_deref()),
+        };
+        let Some(program) = program.ok().filter(|_| free) else {
+            tracing::warn!(broadcast = id, source = source_id, "its source is not there any more");
+            return self.give_up(interrupted);
+        };
+        let Interrupted { broadcast, inits, segments, base_ns } = &interrupted;
+        let began = segments.first().map_or(0, |first| clock::ticks_to_ns(first.start));
+        let timeline = Timeline {
+            packager: Packager::resume(broadcast.epoch_us, inits.clone(), segments),
+            since_ns: base_ns + began as i64,
+            base_ns: *base_ns,
+        };
+        let state = if broadcast.source_kind == SourceKind::Rtmp { State::Waiting } else { State::Live };
+        match self.put_on_air(broadcast, program, timeline, state) {
+            Ok(_) => tracing::info!(broadcast = id, source = source_id, "on air again"),
+            Err(error) => {
+                tracing::error!(%error, broadcast = id, "it cannot go on air again");
+                self.give_up(interrupted);
+            }
+        }
+    }
+
+    fn give_up(&self, interrupted: Interrupted) {
+        let library = self.0.library.clone();
+        tokio::spawn(async move {
+            if let Err(error) = library.give_up(interrupted).await {
+                tracing::error!(%error, "an interrupted broadcast cannot be closed; the next start will");
+            }
+        });
+    }
+
+    /// Whether a broadcast can be recorded for a while, if need be after what may go is gone.
+    async fn has_room(&self) -> bool {
+        let enough = || self.0.library.room().is_ok_and(|room| room.fault().is_none() && room.short_by() == 0);
+        if !enough()
+            && let Err(error) = self.0.library.retain().await
+        {
+            tracing::error!(%error, "no room can be made");
+        }
+        enough()
     }
 
     /// Ends everything that is on air and stops all programs: the program's shutdown.
@@ -202,8 +322,12 @@ impl Studio {
     /// The publisher's tags feed its source's program.
     pub async fn publisher_feeds(&self, key_id: &str, tags: mpsc::Receiver<FlvTag>) {
         let source_id = source::publisher_source_id(key_id);
-        let program = self.run(&source_id, Task::Publisher { part_ms: self.0.config.part_ms, not_before: 0 });
+        let program = self.run(&source_id, self.publisher_task());
         program.publish(tags).await;
+    }
+
+    fn publisher_task(&self) -> Task {
+        Task::Publisher { part_ms: self.0.config.part_ms, not_before: 0 }
     }
 
     /// A person has just ended what this key put on air: for a while it waits in the studio as a source.
@@ -238,7 +362,7 @@ impl Studio {
         }
         let devices = self.0.devices.borrow().clone();
         let known = source_id != source::TEST || self.0.config.test_source;
-        let inputs = source::inputs(source_id, microphone, &devices).filter(|_| known);
+        let inputs = source::inputs(source_id, microphone, &devices, self.wanted()).filter(|_| known);
         let (video, audio) = inputs.ok_or(StudioError::NoSource)?;
         let config = &self.0.config;
         let task = Task::Capture(Capture {
@@ -283,17 +407,13 @@ impl Studio {
         clock::wall_ms() * 1000 - running_us as i64
     }
 
-    fn row(&self, id: &str, new: &NewBroadcast, epoch_us: i64) -> broadcasts::Broadcast {
+    fn row(&self, new: &NewBroadcast, epoch_us: i64) -> Broadcast {
         let now = clock::wall_ms();
-        broadcasts::Broadcast {
-            id: id.to_owned(),
-            title: new.title.clone(),
+        Broadcast {
             description: new.description.clone(),
-            tags: Vec::new(),
             audience: new.audience,
             pin: (new.audience == Audience::Pin).then(ids::pin),
             state: BroadcastState::Starting,
-            failure: None,
             source: new.source_id.clone(),
             source_kind: match new.source_id.split_once('-').map_or("test", |(kind, _)| kind) {
                 "cam" => SourceKind::Camera,
@@ -304,14 +424,10 @@ impl Studio {
             stream_key_id: new.stream_key_id.clone(),
             created_at: now,
             started_at: Some(now),
-            ended_at: None,
-            epoch_us,
-            duration: 0,
-            gaps: 0,
-            size: 0,
-            hidden: false,
-            trashed_at: None,
-            has_thumbnail: false,
+            boot_id: Some(clock::boot().to_owned()),
+            base_ns: self.0.base_ns as i64,
+            microphone: new.microphone.clone(),
+            ..Broadcast::bare(&ids::public_id(), &new.title, epoch_us)
         }
     }
 
@@ -341,6 +457,15 @@ impl Studio {
             });
         }
     }
+}
+
+/// How a broadcast's own time lies on the clock.
+struct Timeline {
+    packager: Packager,
+    /// Monotonic nanoseconds of *Go live*.
+    since_ns: i64,
+    /// Monotonic nanoseconds of its tick 0.
+    base_ns: i64,
 }
 
 /// A map that was changed half-way by a panic is still a map.

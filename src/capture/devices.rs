@@ -8,6 +8,7 @@ use std::time::Duration;
 use gst::prelude::*;
 
 use super::link::Outbox;
+use crate::media::camera::rank;
 use crate::media::protocol::{Device, DeviceFormat, DeviceKind, FromWorker};
 
 /// How often the kernel's list is looked at.
@@ -262,15 +263,6 @@ fn formats(caps: Option<&gst::CapsRef>) -> Vec<DeviceFormat> {
     formats.sort_by_key(|f| (f.frame_rate < 24, std::cmp::Reverse(f.width * f.height), rank(&f.encoding)));
     formats.truncate(MAX_FORMATS);
     formats
-}
-
-/// How dear an encoding is to decode.
-pub fn rank(encoding: &str) -> u8 {
-    match encoding {
-        "raw" => 0,
-        "mjpeg" => 1,
-        _ => 2,
-    }
 }
 
 fn side(structure: &gst::StructureRef, name: &str) -> Option<u32> {

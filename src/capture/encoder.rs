@@ -7,6 +7,7 @@ use gst::prelude::*;
 
 use super::raw_video;
 use crate::base::clock;
+use crate::media::camera::Wanted;
 use crate::media::protocol::EncoderSpeed;
 
 /// Hardware first.
@@ -15,12 +16,19 @@ pub const CANDIDATES: [&str; 4] = ["v4l2h264enc", "vah264enc", "vaapih264enc", "
 const TRIAL: Duration = Duration::from_secs(10);
 
 /// What an encoder shall make.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target {
     pub width: u32,
     pub height: u32,
     pub frame_rate: u32,
     pub kbps: u32,
+}
+
+impl Target {
+    /// What a camera should give for it.
+    pub fn wanted(self) -> Wanted {
+        Wanted { width: self.width, height: self.height, frame_rate: self.frame_rate }
+    }
 }
 
 /// The part of a pipeline from raw I420 to H.264 access units: one keyframe a second and at demand, no B-frames.

@@ -8,10 +8,11 @@ use std::time::Duration;
 use gst::prelude::*;
 
 use super::MediaTime;
+use super::ear::{Ear, SOURCE_DELAY};
 use super::encoder::Target;
 use super::link::Outbox;
-use super::meter::{Meter, RATE};
-use super::pattern::{self, Pattern};
+use super::meter::RATE;
+use super::pattern::Pattern;
 use super::program::Program;
 use super::slots::Slots;
 use super::snapshot::{self, Snapshots};
@@ -19,9 +20,6 @@ use super::still::Slate;
 use crate::base::clock;
 use crate::media::protocol::{FromWorker, SourceState};
 
-/// Cameras and microphones are shown this late, both alike, so that a picture that was slow to arrive keeps step with the
-/// sound. Nanoseconds.
-const SOURCE_DELAY: u64 = 60_000_000;
 /// A camera without a picture for this long is lost. Nanoseconds.
 const LOST_AFTER: u64 = 700_000_000;
 /// A camera may take this long to open before the slate is shown. Nanoseconds.
@@ -33,13 +31,8 @@ const TOO_LATE: u64 = 1_000_000_000;
 pub enum Pictures {
     Pattern(Box<Pattern>, gst::BufferPool),
     Camera(Arc<Slots>),
-}
-
-/// Where samples come from.
-pub enum Sounds {
-    Silence,
-    Tone { wall_ms: i64 },
-    Microphone(Arc<Slots>),
+    /// The slate, until something better comes.
+    None,
 }
 
 /// The clock and all it needs to fill a frame.
@@ -48,7 +41,7 @@ pub struct FrameClock {
     pub time: MediaTime,
     pub target: Target,
     pub pictures: Pictures,
-    pub sounds: Sounds,
+    pub ear: Ear,
     pub slate: Slate,
     pub snapshots: Option<Snapshots>,
     pub outbox: Outbox,
@@ -56,55 +49,25 @@ pub struct FrameClock {
 
 /// What is remembered from tick to tick.
 struct Memory {
-    meter: Meter,
     state: SourceState,
     samples: Vec<f32>,
     /// Frame of the next snapshot.
     snapshot: u64,
     /// Running time of the last sound of the microphone, ns.
     heard: u64,
-    lag: Lag,
-}
-
-/// How late a microphone is played, in frames of sound. One that is slower than [`SOURCE_DELAY`] must not be silent for it.
-struct Lag {
-    frames: i64,
-    /// Where its sound ended at the last tick.
-    end: Option<i64>,
-}
-
-impl Lag {
-    const LEAST: i64 = (SOURCE_DELAY / 1000 * RATE as u64 / 1_000_000) as i64;
-    const MOST: i64 = RATE as i64 / 2;
-    const STEP: i64 = RATE as i64 / 100;
-
-    /// Sound up to `wanted` was asked for and ends at `end`. Only a source that still brings some is waited for.
-    fn learn(&mut self, wanted: i64, end: Option<i64>) {
-        let flows = end > self.end;
-        self.end = end;
-        let short = end.map_or(0, |end| wanted - end);
-        if flows && short > Self::MOST {
-            self.frames = Self::LEAST; // it came back after a pause; what it brings is new
-        } else if flows && short > 0 {
-            self.frames = (self.frames + short + Self::STEP).min(Self::MOST);
-            tracing::info!(milliseconds = self.frames * 1000 / i64::from(RATE), "the microphone is slow; played later");
-        }
-    }
 }
 
 impl FrameClock {
     /// Ticks until `stop`.
-    pub fn run(self, stop: &AtomicBool) {
-        self.await_source();
+    pub fn run(mut self, stop: &AtomicBool) {
         let rate = u64::from(self.target.frame_rate);
         let first = self.time.now_ns() * rate / 1_000_000_000 + 1;
         let mut memory = Memory {
-            meter: Meter::default(),
-            state: SourceState::Starting,
+            // Who has nothing but the slate has said so.
+            state: if matches!(self.pictures, Pictures::None) { SourceState::VideoLost } else { SourceState::Starting },
             samples: Vec::new(),
             snapshot: first + rate / 5,
             heard: self.time.now_ns(),
-            lag: Lag { frames: Lag::LEAST, end: None },
         };
         let mut number = first;
         while !stop.load(Ordering::Relaxed) {
@@ -125,7 +88,7 @@ impl FrameClock {
     }
 
     /// A broadcast should not begin with the slate because a camera takes half a second to open.
-    fn await_source(&self) {
+    pub fn await_source(&self) {
         let Pictures::Camera(slots) = &self.pictures else { return };
         let deadline = self.time.now_ns() + OPENING;
         while slots.last_arrival() == 0 && self.time.now_ns() < deadline {
@@ -133,7 +96,7 @@ impl FrameClock {
         }
     }
 
-    fn tick(&self, number: u64, due: u64, memory: &mut Memory) {
+    fn tick(&mut self, number: u64, due: u64, memory: &mut Memory) {
         let picture = self.picture(number, due);
         let seen = picture.is_some();
         let picture = picture.unwrap_or_else(|| self.slate.picture());
@@ -162,6 +125,7 @@ impl FrameClock {
 
     fn picture(&self, number: u64, due: u64) -> Option<gst::Buffer> {
         match &self.pictures {
+            Pictures::None => None,
             Pictures::Pattern(pattern, pool) => {
                 let mut buffer = pool.acquire_buffer(None).ok()?;
                 let mut map = buffer.get_mut()?.map_writable().ok()?;
@@ -178,53 +142,14 @@ impl FrameClock {
     }
 
     /// Plays the samples up to frame `number`; false where there should have been sound and was none.
-    fn sound(&self, number: u64, memory: &mut Memory) -> bool {
+    fn sound(&mut self, number: u64, memory: &mut Memory) -> bool {
         let rate = u64::from(self.target.frame_rate);
         let position = |frame: u64| (u128::from(frame) * u128::from(RATE) / u128::from(rate)) as u64;
         let (from, to) = (position(number - 1), position(number));
         let count = (to - from) as usize;
         memory.samples.clear();
-        let heard = match &self.sounds {
-            Sounds::Silence => {
-                memory.samples.resize(count * 2, 0.0);
-                true
-            }
-            Sounds::Tone { wall_ms } => {
-                pattern::tone(from as i64, count, *wall_ms, &mut memory.samples);
-                true
-            }
-            Sounds::Microphone(slots) => {
-                let mut ring = slots.sound();
-                let at = from as i64 - memory.lag.frames;
-                memory.lag.learn(at + count as i64, ring.end());
-                ring.read(at, count, &mut memory.samples)
-            }
-        };
-        if let Some(level) = memory.meter.take(&memory.samples) {
-            self.outbox.offer(FromWorker::Level(level));
-        }
+        let heard = self.ear.hear(from as i64 - self.ear.delay(), count, &mut memory.samples);
         self.program.play(&memory.samples, from);
         heard
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_slow_microphone_is_played_later_and_a_dead_one_is_not_waited_for() {
-        let mut lag = Lag { frames: Lag::LEAST, end: None };
-        for tick in 0..30 {
-            // It brings its sound 150 ms late.
-            let now = 100_000 + tick * 1600;
-            lag.learn(now - lag.frames, Some(now - 7200));
-        }
-        assert!((7200..9000).contains(&lag.frames), "{}", lag.frames);
-        let settled = lag.frames;
-        for tick in 30..60 {
-            lag.learn(100_000 + tick * 1600 - lag.frames, Some(100_000 + 29 * 1600 - 7200));
-        }
-        assert_eq!(lag.frames, settled);
     }
 }

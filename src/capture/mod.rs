@@ -2,6 +2,8 @@
 //! from `cli`, and speaks with the parent in [`crate::media::protocol`].
 
 mod devices;
+mod drift;
+mod ear;
 mod encoder;
 mod frame_clock;
 mod link;
@@ -9,10 +11,11 @@ mod meter;
 mod monitor;
 mod pattern;
 mod program;
-mod publisher;
+mod relay;
 mod ring;
 mod slots;
 mod snapshot;
+mod sound;
 mod source;
 mod still;
 mod task;
@@ -75,7 +78,7 @@ pub fn serve(socket: UnixStream) -> ExitCode {
 }
 
 fn begin(task: Task, base_ns: u64, outbox: &Outbox) -> Running {
-    let time = MediaTime { base_ns };
+    let time = MediaTime { base_ns, ahead_ns: 0 };
     match task {
         Task::Capture(capture) => Running::capture(capture, time, outbox),
         Task::Encoders => {
@@ -88,7 +91,7 @@ fn begin(task: Task, base_ns: u64, outbox: &Outbox) -> Running {
             Running::Alone
         }
         Task::Publisher { part_ms, not_before } => {
-            Running::Publisher(publisher::Publisher::start(part_ms, not_before, time, outbox))
+            Running::Relay(relay::Relay::publisher(part_ms, not_before, time, outbox))
         }
         Task::Devices => {
             let outbox = outbox.clone();
@@ -102,12 +105,14 @@ fn begin(task: Task, base_ns: u64, outbox: &Outbox) -> Running {
 #[derive(Debug, Clone, Copy)]
 struct MediaTime {
     base_ns: u64,
+    /// How far the media on air is ahead of the clock, because its publisher sent it faster than it should. Nanoseconds.
+    ahead_ns: u64,
 }
 
 impl MediaTime {
     /// Running time, nanoseconds.
     fn now_ns(self) -> u64 {
-        clock::monotonic_ns().saturating_sub(self.base_ns)
+        clock::monotonic_ns().saturating_sub(self.base_ns) + self.ahead_ns
     }
 
     /// Puts a source pipeline on this timeline: its buffers' running time is ours.

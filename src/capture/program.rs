@@ -2,7 +2,7 @@
 //! frame clock's business. No queue in it: each side is encoded in its own appsrc's thread.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use gst::prelude::*;
@@ -26,40 +26,61 @@ const BACKLOG: u32 = 15;
 /// Frames that wait at the start for the sound's configuration: some seconds.
 const EARLY: usize = 150;
 
+/// What a program makes.
+pub struct Plan<'a> {
+    /// The video encoder's element.
+    pub encoder: &'a str,
+    pub target: Target,
+    pub sound: Option<Sound>,
+    pub part_ms: u32,
+}
+
+/// The encoded sound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sound {
+    /// Samples per second.
+    pub rate: u32,
+    /// One or two.
+    pub channels: u8,
+}
+
+impl Default for Sound {
+    fn default() -> Self {
+        Self { rate: RATE, channels: 2 }
+    }
+}
+
 /// The running pipeline.
 pub struct Program {
     pipeline: gst::Pipeline,
     encoder: gst::Element,
     video: gst_app::AppSrc,
-    audio: gst_app::AppSrc,
+    /// None in a programme without sound.
+    audio: Option<gst_app::AppSrc>,
+    sink: Arc<Sink>,
 }
 
 impl Program {
-    /// Builds and starts the pipeline with the named encoder; parts go to `outbox`.
+    /// Builds and starts the pipeline; parts go to `outbox`.
     ///
     /// # Errors
     /// A sentence: a plugin is missing, or the encoder does not start.
-    pub fn start(
-        encoder: &str,
-        target: Target,
-        part_ms: u32,
-        outbox: &Outbox,
-        counters: &Arc<Counters>,
-    ) -> Result<Self, String> {
-        let aac = if gst::ElementFactory::find("avenc_aac").is_some() { "avenc_aac" } else { "voaacenc" };
-        let line = format!(
+    pub fn start(plan: Plan<'_>, outbox: &Outbox, counters: &Arc<Counters>) -> Result<Self, String> {
+        let Plan { encoder, target, sound, part_ms } = plan;
+        let mut line = format!(
             "appsrc name=pictures is-live=true format=time max-buffers={BACKLOG} max-bytes=0 leaky-type=downstream caps=\"{}\" \
-             ! {} ! video/x-h264,stream-format=avc,alignment=au ! appsink name=video sync=false \
-             appsrc name=samples is-live=true format=time max-time=2000000000 max-bytes=0 leaky-type=downstream caps=\"{}\" \
-             ! audioconvert ! {aac} bitrate=128000 ! audio/mpeg,stream-format=raw ! appsink name=audio sync=false",
+             ! {} ! video/x-h264,stream-format=avc,alignment=au ! appsink name=video sync=false",
             raw_video(target.width, target.height, target.frame_rate),
             encoder::description(encoder, target),
-            raw_audio(),
         );
+        if let Some(sound) = sound {
+            line += &format!(" {} ! appsink name=audio sync=false", sound_line(sound));
+        }
         let pipeline = super::launch(&line)?;
         let sink = Arc::new(Sink {
             state: Mutex::default(),
             target,
+            sound,
             part_ms,
             outbox: outbox.clone(),
             counters: Arc::clone(counters),
@@ -69,17 +90,26 @@ impl Program {
             let sink = Arc::clone(&sink);
             move |sample| sink.video(sample)
         })?;
-        connect(&pipeline, "audio", move |sample| sink.audio(sample))?;
+        if sound.is_some() {
+            let sink = Arc::clone(&sink);
+            connect(&pipeline, "audio", move |sample| sink.audio(sample))?;
+        }
         let element = |name: &str| pipeline.by_name(name).ok_or_else(|| format!("no element {name}"));
         let program = Self {
             encoder: element("encoder")?,
             video: super::app_source(&pipeline, "pictures")?,
-            audio: super::app_source(&pipeline, "samples")?,
+            audio: sound.map(|_| super::app_source(&pipeline, "samples")).transpose()?,
+            sink,
             pipeline,
         };
         super::watch(&program.pipeline, outbox.clone(), |outbox, error| outbox.fatal(ErrorCode::Pipeline, error));
         program.pipeline.set_state(gst::State::Playing).map_err(|error| error.to_string())?;
         Ok(program)
+    }
+
+    /// Goes on where something else has ended that was on air until now. To be called before the first picture.
+    pub fn go_on_from(&self, before: Fragmenter) {
+        self.sink.lock().before = Some(before);
     }
 
     /// Shows `picture` at frame `number` of running time.
@@ -97,15 +127,8 @@ impl Program {
 
     /// Plays interleaved `samples` from `position` (frames of running time) on.
     pub fn play(&self, samples: &[f32], position: u64) {
-        let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
-        let mut buffer = gst::Buffer::from_mut_slice(bytes);
-        if let Some(buffer) = buffer.get_mut() {
-            let time =
-                |n: u64| gst::ClockTime::from_nseconds((u128::from(n) * 1_000_000_000 / u128::from(RATE)) as u64);
-            buffer.set_pts(time(position));
-            buffer.set_duration(time(position + samples.len() as u64 / 2) - time(position));
-        }
-        self.audio.push_buffer(buffer).ok();
+        let Some(audio) = &self.audio else { return };
+        audio.push_buffer(raw_sound(samples, position)).ok();
     }
 
     /// Makes the next frame a keyframe.
@@ -120,16 +143,35 @@ impl Program {
         }
     }
 
-    /// Stops the pipeline; no part follows.
-    pub fn stop(&self) {
+    /// Stops the pipeline and sends what is left; no part follows. Gives the timeline to whatever goes on air next.
+    pub fn stop(&self) -> Option<Fragmenter> {
         self.pipeline.set_state(gst::State::Null).ok();
+        let mut state = self.sink.lock();
+        let mut fragmenter = state.fragmenter.take().or(state.before.take())?;
+        if let Ok(Some(cut)) = fragmenter.interrupt() {
+            self.sink.outbox.part(cut);
+        }
+        Some(fragmenter)
     }
+}
+
+/// From raw samples to AAC frames.
+pub fn sound_line(sound: Sound) -> String {
+    let Sound { rate, channels } = sound;
+    let aac = if gst::ElementFactory::find("avenc_aac").is_some() { "avenc_aac" } else { "voaacenc" };
+    format!(
+        "appsrc name=samples is-live=true format=time max-time=2000000000 max-bytes=0 leaky-type=downstream caps=\"{}\" \
+         ! audioconvert ! audioresample ! audio/x-raw,rate={rate},channels={channels} ! {aac} bitrate=128000 \
+         ! audio/mpeg,stream-format=raw",
+        raw_audio()
+    )
 }
 
 /// What the two appsinks share.
 struct Sink {
     state: Mutex<Assembly>,
     target: Target,
+    sound: Option<Sound>,
     part_ms: u32,
     outbox: Outbox,
     counters: Arc<Counters>,
@@ -140,6 +182,7 @@ struct Sink {
 #[derive(Default)]
 struct Assembly {
     fragmenter: Option<Fragmenter>,
+    before: Option<Fragmenter>,
     video: Option<Bytes>,
     audio: Option<Bytes>,
     early_video: Vec<VideoFrame>,
@@ -164,9 +207,9 @@ impl Sink {
             key: !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT),
             data,
         };
-        let mut guard = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut guard = self.lock();
         let state = &mut *guard;
-        self.configure(state, sample)?;
+        self.configure(state, sample, |state| &mut state.video)?;
         match &mut state.fragmenter {
             Some(fragmenter) => self.deliver(fragmenter, frame)?,
             None if state.early_video.len() < EARLY => state.early_video.push(frame),
@@ -176,19 +219,20 @@ impl Sink {
     }
 
     fn audio(&self, sample: &gst::Sample) -> Result<(), String> {
-        let buffer = sample.buffer().ok_or("no buffer")?;
-        let time = running_time(sample, buffer.pts()).ok_or("a sound frame has no time")?;
-        let start = (u128::from(time) * u128::from(RATE) + 500_000_000) / 1_000_000_000;
-        let data = copy_of(buffer)?;
-        self.counters.bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
-        let frame = AudioFrame { start: (start as u64).saturating_sub(PRIMING), data };
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        self.configure(&mut state, sample)?;
+        let frame = sound_frame(sample, self.sound.unwrap_or_default().rate)?;
+        self.counters.bytes.fetch_add(frame.data.len() as u64, Ordering::Relaxed);
+        let mut state = self.lock();
+        self.configure(&mut state, sample, |state| &mut state.audio)?;
         match &mut state.fragmenter {
             Some(fragmenter) => fragmenter.audio(frame),
             None => state.early_audio.push(frame),
         }
         Ok(())
+    }
+
+    /// A callback that panicked has left a whole state, whose parts are at worst missing.
+    fn lock(&self) -> MutexGuard<'_, Assembly> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Frames that the clock gave and the encoder did not are holes in the numbers.
@@ -201,20 +245,25 @@ impl Sink {
     }
 
     /// Takes a track's configuration from its caps; begins, or begins anew, when both are there.
-    fn configure(&self, state: &mut Assembly, sample: &gst::Sample) -> Result<(), String> {
-        let Some(structure) = sample.caps().and_then(|caps| caps.structure(0)) else { return Ok(()) };
-        let Ok(codec_data) = structure.get::<gst::Buffer>("codec_data") else { return Ok(()) };
-        let slot = if structure.name().starts_with("video/") { &mut state.video } else { &mut state.audio };
-        let map = codec_data.map_readable().map_err(|error| error.to_string())?;
-        if slot.as_deref() == Some(&map[..]) {
+    fn configure(
+        &self,
+        state: &mut Assembly,
+        sample: &gst::Sample,
+        slot: impl Fn(&mut Assembly) -> &mut Option<Bytes>,
+    ) -> Result<(), String> {
+        let Some(found) = codec_data(sample) else { return Ok(()) };
+        if slot(state).as_ref() == Some(&found) {
             return Ok(());
         }
-        *slot = Some(Bytes::copy_from_slice(&map));
-        let (Some(video), Some(audio)) = (&state.video, &state.audio) else { return Ok(()) };
+        *slot(state) = Some(found);
+        let Some(video) = &state.video else { return Ok(()) };
+        if self.sound.is_some() && state.audio.is_none() {
+            return Ok(());
+        }
         let rate = self.target.frame_rate * 1000;
         let tracks = Tracks {
             video: VideoConfig::parse(video.clone()).map_err(|error| error.to_string())?,
-            audio: Some(AudioConfig::parse(audio.clone()).map_err(|error| error.to_string())?),
+            audio: state.audio.clone().map(AudioConfig::parse).transpose().map_err(|error| error.to_string())?,
             part_target: fragment::part_target(self.part_ms, rate),
             frame_rate_milli: rate,
         };
@@ -222,15 +271,16 @@ impl Sink {
     }
 
     fn begin(&self, state: &mut Assembly, tracks: Tracks) -> Result<(), String> {
-        match &mut state.fragmenter {
-            Some(fragmenter) => {
+        let fragmenter = match state.fragmenter.take().or(state.before.take()) {
+            Some(mut fragmenter) => {
                 if let Some(cut) = fragmenter.reconfigure(tracks).map_err(|error| error.to_string())? {
                     self.outbox.part(cut);
                 }
+                fragmenter
             }
-            None => state.fragmenter = Some(Fragmenter::new(0, tracks)),
-        }
-        let Some(fragmenter) = &mut state.fragmenter else { return Ok(()) };
+            None => Fragmenter::new(0, tracks),
+        };
+        let fragmenter = state.fragmenter.insert(fragmenter);
         self.outbox.send(FromWorker::Init(fragmenter.init().map_err(|error| error.to_string())?));
         for frame in state.early_audio.drain(..) {
             fragmenter.audio(frame);
@@ -249,19 +299,48 @@ impl Sink {
     }
 }
 
+/// The AAC frame of a sample that comes out of [`sound_line`], of sound at `rate`.
+///
+/// # Errors
+/// A sentence: it has no time, or no bytes.
+pub fn sound_frame(sample: &gst::Sample, rate: u32) -> Result<AudioFrame, String> {
+    let buffer = sample.buffer().ok_or("no buffer")?;
+    let time = running_time(sample, buffer.pts()).ok_or("a sound frame has no time")?;
+    let start = (u128::from(time) * u128::from(rate) + 500_000_000) / 1_000_000_000;
+    Ok(AudioFrame { start: (start as u64).saturating_sub(PRIMING), data: copy_of(buffer)? })
+}
+
+/// Raw interleaved samples whose first lies at `position` (frames of running time).
+pub fn raw_sound(samples: &[f32], position: u64) -> gst::Buffer {
+    let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+    let mut buffer = gst::Buffer::from_mut_slice(bytes);
+    if let Some(buffer) = buffer.get_mut() {
+        let time = |n: u64| gst::ClockTime::from_nseconds((u128::from(n) * 1_000_000_000 / u128::from(RATE)) as u64);
+        buffer.set_pts(time(position));
+        buffer.set_duration(time(position + samples.len() as u64 / 2) - time(position));
+    }
+    buffer
+}
+
+/// A track's configuration, by the caps of its samples.
+pub fn codec_data(sample: &gst::Sample) -> Option<Bytes> {
+    let codec_data = sample.caps()?.structure(0)?.get::<gst::Buffer>("codec_data").ok()?;
+    Some(Bytes::copy_from_slice(&codec_data.map_readable().ok()?))
+}
+
 /// Encoders shift their time stamps (x264enc by 1000 h); the segment tells by how much.
-fn running_time(sample: &gst::Sample, time: Option<gst::ClockTime>) -> Option<u64> {
+pub fn running_time(sample: &gst::Sample, time: Option<gst::ClockTime>) -> Option<u64> {
     let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
     segment.to_running_time(time?).map(gst::ClockTime::nseconds)
 }
 
-fn copy_of(buffer: &gst::BufferRef) -> Result<Bytes, String> {
+pub fn copy_of(buffer: &gst::BufferRef) -> Result<Bytes, String> {
     let map = buffer.map_readable().map_err(|error| error.to_string())?;
     Ok(Bytes::copy_from_slice(&map))
 }
 
 /// Hands each sample of the named appsink to `take`; an error there ends the pipeline with it.
-fn connect<F>(pipeline: &gst::Pipeline, name: &str, take: F) -> Result<(), String>
+pub fn connect<F>(pipeline: &gst::Pipeline, name: &str, take: F) -> Result<(), String>
 where
     F: Fn(&gst::Sample) -> Result<(), String> + Send + 'static,
 {

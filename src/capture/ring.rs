@@ -9,6 +9,15 @@ const CAPACITY: usize = 2 * RATE as usize;
 /// The source follows its own count of samples while its time stamps stay within this of it (60 ms).
 const SLACK: i64 = 60 * RATE as i64 / 1000;
 
+/// Blocks over which the source's time stamps are smoothed: they jitter, and a sound card's clock drifts slowly.
+const SMOOTHING: f64 = 50.0;
+/// How quickly a drift is made up for: this share of what the source is off, with each block.
+const GAIN: f64 = 0.01;
+/// What it may be off without anything being done, in frames (10 ms).
+const LENIENCE: f64 = RATE as f64 / 100.0;
+/// By no more than this share is sound stretched or squeezed: nobody hears it. Sound cards are off by less than a tenth of it.
+const MOST_STRETCH: f64 = 0.01;
+
 /// Stereo frames by their position in running time (frame 0 at running time 0).
 #[derive(Debug, Default)]
 pub struct Ring {
@@ -17,15 +26,24 @@ pub struct Ring {
     start: i64,
     /// Position after the last frame that the source wrote.
     next: Option<i64>,
+    /// How far its time stamps are ahead of that, smoothed.
+    off: f64,
 }
 
 impl Ring {
     /// Writes interleaved samples that were captured at `position`.
     pub fn write(&mut self, position: i64, interleaved: &[f32]) {
         let position = match self.next {
-            Some(next) if (next - position).abs() < SLACK => next,
-            _ => position,
+            Some(next) if (next - position).abs() < SLACK => {
+                self.off += ((position - next) as f64 - self.off) / SMOOTHING;
+                next
+            }
+            _ => {
+                self.off = 0.0;
+                position
+            }
         };
+        let frames = self.in_step(interleaved);
         let end = self.start + self.frames.len() as i64;
         if self.frames.is_empty() || position - end > i64::from(RATE) || end - position > CAPACITY as i64 {
             self.frames.clear();
@@ -35,11 +53,30 @@ impl Ring {
         }
         let end = self.start + self.frames.len() as i64;
         let overlap = (end - position).max(0) as usize;
-        self.frames.extend(interleaved.chunks_exact(2).skip(overlap).map(|pair| [pair[0], pair[1]]));
-        self.next = Some(position + (interleaved.len() / 2) as i64);
+        self.next = Some(position + frames.len() as i64);
+        self.frames.extend(frames.into_iter().skip(overlap));
         let surplus = self.frames.len().saturating_sub(CAPACITY);
         self.frames.drain(..surplus);
         self.start += surplus as i64;
+    }
+
+    /// A block of samples, a little longer or shorter where the sound card's clock is not ours.
+    fn in_step(&self, interleaved: &[f32]) -> Vec<[f32; 2]> {
+        let frames: Vec<[f32; 2]> = interleaved.chunks_exact(2).map(|pair| [pair[0], pair[1]]).collect();
+        let most = frames.len() as f64 * MOST_STRETCH;
+        let off = self.off - self.off.clamp(-LENIENCE, LENIENCE);
+        let count = frames.len() as i64 + (off * GAIN).clamp(-most, most).round() as i64;
+        if count == frames.len() as i64 || frames.len() < 2 {
+            return frames;
+        }
+        let step = frames.len() as f64 / count as f64;
+        let at = |n: i64| {
+            let place = n as f64 * step;
+            let (index, part) = (place as usize, place.fract() as f32);
+            let (this, next) = (frames[index], frames[(index + 1).min(frames.len() - 1)]);
+            [this[0] + (next[0] - this[0]) * part, this[1] + (next[1] - this[1]) * part]
+        };
+        (0..count).map(at).collect()
     }
 
     /// Position after the newest frame written.
@@ -96,6 +133,26 @@ mod tests {
         ring.read(1000, 4000, &mut out);
         let left: Vec<_> = out.iter().step_by(2).copied().collect();
         assert!(left.windows(2).all(|w| w[1] - w[0] == 1.0));
+    }
+
+    /// A sound card whose clock is off by half a per cent, ten times what is usual, either way.
+    #[test]
+    fn a_sound_card_that_drifts_is_kept_in_step() {
+        for share in [0.995, 1.005] {
+            let mut ring = Ring::default();
+            let mut off = 0.0f64;
+            for block in 0..30_000 {
+                // 480 frames of the card's time; its time stamps are right and jitter by some milliseconds.
+                let true_position = f64::from(block) * 480.0 * share;
+                let jitter = if block % 3 == 0 { 200.0 } else { -100.0 };
+                ring.write((true_position + jitter) as i64, &ramp(0, 480));
+                let written = ring.end().unwrap() as f64 - true_position - 480.0 * share;
+                if block > 500 {
+                    off = off.max(written.abs());
+                }
+            }
+            assert!(off < 1000.0, "{} ms off", off / 48.0);
+        }
     }
 
     #[test]

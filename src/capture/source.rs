@@ -1,18 +1,24 @@
 //! Cameras and microphones kept open: one pipeline for each, built anew as often as it takes, that leaves what it gets in
 //! [`Slots`]. It runs on the program's clock and base time, so its buffers' times are running time.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use gst::prelude::*;
 
-use super::devices::{self, rank};
+use super::devices;
+use super::drift::Drift;
 use super::encoder::Target;
 use super::link::Outbox;
 use super::meter::RATE;
+use super::relay::Relay;
 use super::slots::Slots;
-use super::{MediaTime, picture, raw_audio};
+use super::{MediaTime, picture, program, raw_audio};
+use crate::base::clock;
+use crate::media::camera::{self, Judge};
+use crate::media::h264::VideoConfig;
+use crate::media::passthrough::Unit;
 use crate::media::protocol::{DeviceFormat, DeviceKind, ErrorCode};
 
 /// Between attempts: first, and at most. A camera that is plugged in again is to be back within two seconds.
@@ -21,19 +27,85 @@ const BACK_OFF: (Duration, Duration) = (Duration::from_millis(200), Duration::fr
 const STUCK: u64 = 4_000_000_000;
 
 /// Keeps the camera with this id open for the rest of the process's life.
-pub fn camera(id: String, target: Target, time: MediaTime, slots: Arc<Slots>, outbox: &Outbox) {
+pub fn decoded_camera(id: String, target: Target, time: MediaTime, slots: Arc<Slots>, outbox: &Outbox) {
+    keep(ErrorCode::CameraUnavailable, "The camera", outbox, move || pictures(&id, target, time, &slots));
+}
+
+/// The same for a camera that gives H.264, which goes to `relay` as it is. When that shows to be of a kind that cannot be
+/// passed on, decoded pictures go to `slots` instead, from then on.
+pub fn encoding_camera(
+    id: String,
+    target: Target,
+    time: MediaTime,
+    relay: Arc<Relay>,
+    slots: Arc<Slots>,
+    outbox: &Outbox,
+) {
+    let refused = Arc::new(OnceLock::new());
+    let told = outbox.clone();
     keep(ErrorCode::CameraUnavailable, "The camera", outbox, move || {
-        let alive = Arc::new(AtomicU64::new(time.now_ns()));
-        let pipeline = camera_pipeline(&id, target)?;
-        let (slots, beat) = (Arc::clone(&slots), Arc::clone(&alive));
-        connect(&pipeline, move |sample, taken| {
-            beat.store(time.now_ns(), Ordering::Relaxed);
-            if let Some(picture) = sample.buffer_owned() {
-                slots.put_picture(taken, time.now_ns(), picture);
-            }
-        })?;
-        run(&pipeline, time, &alive)
+        if refused.get().is_none() {
+            let ended = access_units(&id, target, time, &relay, &refused);
+            relay.lost();
+            let Some(reason) = refused.get() else { return ended };
+            told.trouble(ErrorCode::EncodedAnew, format!("The camera's own H.264 is encoded anew: {reason}."));
+        }
+        pictures(&id, target, time, &slots)
     });
+}
+
+/// Leaves a camera's pictures in `slots` for as long as it gives any.
+fn pictures(id: &str, target: Target, time: MediaTime, slots: &Arc<Slots>) -> Ended {
+    let alive = Arc::new(AtomicU64::new(time.now_ns()));
+    let pipeline = camera_pipeline(id, target)?;
+    let (slots, beat) = (Arc::clone(slots), Arc::clone(&alive));
+    connect(&pipeline, move |sample, taken| {
+        beat.store(time.now_ns(), Ordering::Relaxed);
+        if let Some(picture) = sample.buffer_owned() {
+            slots.put_picture(taken, time.now_ns(), picture);
+        }
+        Ok(())
+    })?;
+    run(&pipeline, time, &alive)
+}
+
+/// Passes a camera's access units to `relay` for as long as it gives any that can be passed on.
+fn access_units(
+    id: &str,
+    target: Target,
+    time: MediaTime,
+    relay: &Arc<Relay>,
+    refused: &Arc<OnceLock<String>>,
+) -> Ended {
+    let alive = Arc::new(AtomicU64::new(time.now_ns()));
+    let pipeline = h264_pipeline(id, target)?;
+    let (relay, refused, beat) = (Arc::clone(relay), Arc::clone(refused), Arc::clone(&alive));
+    let judged = Mutex::new((Judge::default(), None::<VideoConfig>));
+    connect(&pipeline, move |sample, taken| {
+        beat.store(time.now_ns(), Ordering::Relaxed);
+        let mut judged = judged.lock().unwrap_or_else(PoisonError::into_inner);
+        let (judge, config) = &mut *judged;
+        let mut units = Vec::new();
+        if let Some(avcc) = program::codec_data(sample)
+            && config.as_ref().is_none_or(|known| known.avcc != avcc)
+        {
+            *config = Some(VideoConfig::parse(avcc.clone()).map_err(|error| error.to_string())?);
+            units.push(Unit::VideoConfig(avcc));
+        }
+        let (Some(config), Some(buffer)) = (config, sample.buffer()) else { return Ok(()) };
+        let data = program::copy_of(buffer)?;
+        // Some drivers stamp pictures with a time to come.
+        let at = clock::ns_to_ticks(taken.min(time.now_ns()));
+        if let Err(reason) = judge.look(config, &data, at) {
+            refused.get_or_init(|| String::from(reason));
+            return Err(String::from(reason));
+        }
+        let bytes = data.len();
+        units.push(Unit::Frame { at: at as i64, composition: 0, data });
+        relay.feed(bytes, |passthrough, now| units.into_iter().flat_map(|unit| passthrough.bring(unit, now)).collect());
+        Ok(())
+    })?;
+    run(&pipeline, time, &alive)
 }
 
 /// Keeps the microphone with this id open for the rest of the process's life.
@@ -42,12 +114,18 @@ pub fn microphone(id: String, time: MediaTime, slots: Arc<Slots>, outbox: &Outbo
         let alive = Arc::new(AtomicU64::new(time.now_ns()));
         let pipeline = microphone_pipeline(&id)?;
         let (slots, beat) = (Arc::clone(&slots), Arc::clone(&alive));
+        let drift = Mutex::new(Drift::default());
         connect(&pipeline, move |sample, taken| {
             beat.store(time.now_ns(), Ordering::Relaxed);
             if let Some(map) = sample.buffer().and_then(|buffer| buffer.map_readable().ok()) {
-                let position = u128::from(taken) * u128::from(RATE) / 1_000_000_000;
-                slots.sound().write(position as i64, &super::samples(&map));
+                let samples = super::samples(&map);
+                let lasts = samples.len() as u64 / 2 * 1_000_000_000 / u64::from(RATE);
+                let mut drift = drift.lock().unwrap_or_else(PoisonError::into_inner);
+                let taken = taken as i64 + drift.of(time.now_ns() as i64, (taken + lasts) as i64);
+                let position = i128::from(taken) * i128::from(RATE) / 1_000_000_000;
+                slots.sound().write(position as i64, &samples);
             }
+            Ok(())
         })?;
         run(&pipeline, time, &alive)
     });
@@ -111,7 +189,7 @@ fn await_end(bus: &gst::Bus, time: MediaTime, alive: &AtomicU64) -> String {
 
 fn camera_pipeline(id: &str, target: Target) -> Result<gst::Pipeline, String> {
     let (device, told) = devices::find(DeviceKind::Camera, id).ok_or("it is not plugged in")?;
-    let format = best_format(&told.formats, target).ok_or("it gives no format that can be used")?;
+    let format = camera::to_encode(&told.formats, target.wanted()).ok_or("it gives no format that can be used")?;
     tracing::info!(?format, "opening the camera");
     let (caps, decoder) = match format.encoding.as_str() {
         "raw" => ("video/x-raw", ""),
@@ -126,6 +204,30 @@ fn camera_pipeline(id: &str, target: Target) -> Result<gst::Pipeline, String> {
         picture(target.width, target.height)
     );
     assemble(&device, &line)
+}
+
+fn h264_pipeline(id: &str, target: Target) -> Result<gst::Pipeline, String> {
+    let (device, told) = devices::find(DeviceKind::Camera, id).ok_or("it is not plugged in")?;
+    // No verdict: a camera that is just being plugged in may not have them all yet.
+    let format = camera::to_pass_through(&told.formats, target.wanted()).ok_or("it gives no H.264 that fits")?;
+    tracing::info!(?format, "opening the camera, whose H.264 is passed through");
+    let DeviceFormat { width, height, .. } = format;
+    let rate = target.frame_rate.max(1);
+    let line = format!(
+        "capsfilter name=in caps=\"video/x-h264,width={width},height={height},framerate=[1/1,{rate}/1]\" ! h264parse ! \
+         video/x-h264,stream-format=avc,alignment=au ! appsink name=out sync=false max-buffers=60"
+    );
+    let pipeline = assemble(&device, &line)?;
+    // A keyframe a second with its parameter sets and no B-frames, of a camera that lets itself be told.
+    if let Some(source) = pipeline.by_name("source").filter(|source| source.find_property("extra-controls").is_some()) {
+        let controls = gst::Structure::builder("controls")
+            .field("h264_i_frame_period", rate as i32)
+            .field("video_gop_size", rate as i32)
+            .field("video_b_frames", 0i32)
+            .field("repeat_sequence_header", 1i32);
+        source.set_property("extra-controls", controls.build());
+    }
+    Ok(pipeline)
 }
 
 fn microphone_pipeline(id: &str) -> Result<gst::Pipeline, String> {
@@ -153,60 +255,13 @@ fn assemble(device: &gst::Device, line: &str) -> Result<gst::Pipeline, String> {
     Ok(pipeline)
 }
 
-/// Hands each sample with its running time (ns) to `take`.
-fn connect(pipeline: &gst::Pipeline, take: impl Fn(&gst::Sample, u64) + Send + 'static) -> Result<(), String> {
-    let callbacks = gst_app::AppSinkCallbacks::builder().new_sample(move |sink| {
-        let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-        let segment = sample.segment().and_then(|segment| segment.downcast_ref::<gst::ClockTime>());
-        let time = sample.buffer().and_then(|buffer| buffer.pts()).and_then(|pts| segment?.to_running_time(pts));
-        if let Some(time) = time {
-            take(&sample, time.nseconds());
-        }
-        Ok(gst::FlowSuccess::Ok)
-    });
-    super::app_sink(pipeline, "out")?.set_callbacks(callbacks.build());
-    Ok(())
-}
-
-/// The format to ask for: fast enough, then large enough, then no larger than needed, then cheap to decode.
-fn best_format(formats: &[DeviceFormat], target: Target) -> Option<&DeviceFormat> {
-    let area = |width: u32, height: u32| u64::from(width) * u64::from(height);
-    let wanted = area(target.width, target.height);
-    formats.iter().min_by_key(|format| {
-        let slow = target.frame_rate.saturating_sub(format.frame_rate);
-        let small = format.width < target.width || format.height < target.height;
-        // A camera at two thirds of the rate is better than a stamp at the full one.
-        (
-            slow > target.frame_rate / 3,
-            small,
-            area(format.width, format.height).abs_diff(wanted),
-            slow,
-            rank(&format.encoding),
-        )
+/// Hands each sample with its running time (ns) to `take`; an error there ends the pipeline with it.
+fn connect(
+    pipeline: &gst::Pipeline,
+    take: impl Fn(&gst::Sample, u64) -> Result<(), String> + Send + 'static,
+) -> Result<(), String> {
+    program::connect(pipeline, "out", move |sample| {
+        let time = sample.buffer().and_then(|buffer| program::running_time(sample, buffer.pts()));
+        time.map_or(Ok(()), |time| take(sample, time))
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn format(encoding: &str, width: u32, height: u32, frame_rate: u32) -> DeviceFormat {
-        DeviceFormat { encoding: String::from(encoding), width, height, frame_rate }
-    }
-
-    #[test]
-    fn the_format_fits_what_is_broadcast() {
-        let target = Target { width: 1280, height: 720, frame_rate: 30, kbps: 0 };
-        let webcam = [
-            format("raw", 640, 480, 30),
-            format("raw", 1280, 720, 10),
-            format("mjpeg", 1280, 720, 30),
-            format("mjpeg", 1920, 1080, 30),
-        ];
-        assert_eq!(best_format(&webcam, target), Some(&webcam[2]));
-        assert_eq!(best_format(&webcam[..2], target), Some(&webcam[0]));
-        let slow = [format("raw", 1280, 720, 25), format("raw", 320, 240, 60)];
-        assert_eq!(best_format(&slow, target), Some(&slow[0]));
-        assert_eq!(best_format(&[], target), None);
-    }
 }

@@ -13,6 +13,7 @@ const WORDS: &str = "Kamera terputus – menunggu\nCamera lost – waiting";
 const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(30);
 
 /// The slate. It is drawn beside the start of everything else: a first use of fonts can take seconds on a small box.
+#[derive(Clone)]
 pub struct Slate {
     drawn: Arc<OnceLock<gst::Buffer>>,
     plain: gst::Buffer,

@@ -6,15 +6,16 @@ use std::thread::JoinHandle;
 
 use gst::prelude::*;
 
+use super::ear::{Ear, Sounds};
 use super::encoder::{self, Target};
-use super::frame_clock::{FrameClock, Pictures, Sounds};
+use super::frame_clock::{FrameClock, Pictures};
 use super::link::Outbox;
 use super::pattern::{Layout, Pattern};
-use super::program::Program;
-use super::publisher::Publisher;
+use super::program::{Plan, Program, Sound};
+use super::relay::{Inputs, Relay};
 use super::snapshot::Snapshots;
 use super::still::Slate;
-use super::{Counters, MediaTime, source};
+use super::{Counters, MediaTime, sound, source};
 use crate::base::clock;
 use crate::media::protocol::{AudioInput, Capture, ErrorCode, FromWorker, SourceState, ToWorker, VideoInput};
 
@@ -25,7 +26,8 @@ pub enum Running {
         stop: Arc<AtomicBool>,
         clock: Option<JoinHandle<()>>,
     },
-    Publisher(Arc<Publisher>),
+    /// A publisher, or a camera that encodes by itself.
+    Relay(Arc<Relay>),
     /// Needs nothing from the parent.
     Alone,
 }
@@ -35,7 +37,12 @@ impl Running {
     pub fn take(&mut self, message: ToWorker) {
         match (self, message) {
             (Self::Capture { program, .. }, ToWorker::Keyframe) => program.keyframe(),
-            (Self::Publisher(publisher), ToWorker::Tag(tag)) => publisher.take(&tag),
+            (Self::Relay(relay), ToWorker::Keyframe) => relay.keyframe(),
+            (Self::Relay(publisher), ToWorker::Tag(tag)) => {
+                publisher.here();
+                publisher.feed(tag.body.len(), |passthrough, now| passthrough.take(&tag, now));
+            }
+            (Self::Relay(publisher), ToWorker::Gone) => publisher.gone(),
             _ => tracing::debug!("a message that this task has no use for"),
         }
     }
@@ -50,7 +57,7 @@ impl Running {
                 }
                 program.stop();
             }
-            Self::Publisher(publisher) => publisher.stop(),
+            Self::Relay(relay) => relay.stop(),
             Self::Alone => {}
         }
     }
@@ -64,12 +71,17 @@ impl Running {
             frame_rate: capture.frame_rate.clamp(5, 60),
             kbps: capture.video_kbps,
         };
+        if let VideoInput::EncodingCamera(id) = capture.video {
+            return Self::encoding_camera(id, capture.audio, target, capture.part_ms, time, outbox);
+        }
         let counters = Arc::new(Counters::default());
         let encoder = encoder::choose(capture.encoder.as_deref(), target)
             .unwrap_or_else(|reason| outbox.fatal(ErrorCode::NoEncoder, reason));
         tracing::info!(encoder, "encoding");
-        let program = Program::start(&encoder, target, capture.part_ms, outbox, &counters)
-            .unwrap_or_else(|reason| outbox.fatal(ErrorCode::Pipeline, reason));
+        let sound = Some(Sound::default());
+        let plan = Plan { encoder: &encoder, target, sound, part_ms: capture.part_ms };
+        let program =
+            Program::start(plan, outbox, &counters).unwrap_or_else(|reason| outbox.fatal(ErrorCode::Pipeline, reason));
         let program = Arc::new(program);
         let snapshots = Snapshots::start(target, outbox)
             .map_err(|reason| outbox.trouble(ErrorCode::MissingPlugin, format!("No snapshots: {reason}")));
@@ -78,7 +90,7 @@ impl Running {
             time,
             target,
             pictures: pictures(capture.video, target, time, outbox),
-            sounds: sounds(capture.audio, time, outbox),
+            ear: Ear::new(sounds(capture.audio, time, outbox), outbox),
             slate: Slate::start(target),
             snapshots: snapshots.ok(),
             outbox: outbox.clone(),
@@ -86,8 +98,31 @@ impl Running {
         counters.report(outbox);
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let clock = std::thread::spawn(move || frame_clock.run(&stopped));
+        let clock = std::thread::spawn(move || {
+            frame_clock.await_source();
+            frame_clock.run(&stopped);
+        });
         Self::Capture { program, stop, clock: Some(clock) }
+    }
+
+    /// Begins with a camera whose H.264 is passed through.
+    fn encoding_camera(
+        id: String,
+        audio: AudioInput,
+        target: Target,
+        part_ms: u32,
+        time: MediaTime,
+        outbox: &Outbox,
+    ) -> Self {
+        let slots = Arc::default();
+        let inputs = Inputs { pictures: Arc::clone(&slots), sounds: sounds(audio, time, outbox) };
+        let ear = Ear::new(inputs.sounds.clone(), outbox);
+        let relay = Relay::camera(part_ms, target, inputs, time, outbox);
+        if let Err(reason) = sound::encode(ear, time, &relay) {
+            outbox.fatal(ErrorCode::MissingPlugin, reason);
+        }
+        source::encoding_camera(id, target, time, Arc::clone(&relay), slots, outbox);
+        Self::Relay(relay)
     }
 }
 
@@ -97,9 +132,9 @@ fn pictures(input: VideoInput, target: Target, time: MediaTime, outbox: &Outbox)
             let layout = Layout { width: target.width as usize, height: target.height as usize };
             Pictures::Pattern(Box::new(Pattern::new(layout, clock::local_offset_ms())), pool(layout))
         }
-        VideoInput::Camera(id) => {
+        VideoInput::Camera(id) | VideoInput::EncodingCamera(id) => {
             let slots = Arc::default();
-            source::camera(id, target, time, Arc::clone(&slots), outbox);
+            source::decoded_camera(id, target, time, Arc::clone(&slots), outbox);
             Pictures::Camera(slots)
         }
     }

@@ -8,21 +8,30 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::base::clock;
-use crate::media::protocol::{Device, DeviceFormat, DeviceKind, EncoderSpeed, FromWorker, Task};
+use crate::base::config::Config;
+use crate::library::space::seconds_of;
+use crate::media::camera::{self, Wanted};
+use crate::media::protocol::{
+    AudioInput, Capture, Device, DeviceFormat, DeviceKind, EncoderSpeed, ErrorCode, FromWorker, Task, VideoInput,
+};
 use crate::worker::process::ask;
 
 /// Devices are listed within this, also where plugins must be looked for first.
 const DEVICES_PATIENCE: Duration = Duration::from_secs(15);
 /// All encoders together are timed within this.
 const ENCODERS_PATIENCE: Duration = Duration::from_secs(60);
+/// A camera is opened and looked through within this.
+const CAMERA_PATIENCE: Duration = Duration::from_secs(30);
+/// What is looked at of it, 90 kHz ticks: some groups of pictures.
+const CAMERA_TRIAL: u32 = 12 * clock::TIMESCALE;
 /// Frames per second at which 720p30 leaves room for everything else.
 const COMFORTABLE_FPS: f32 = 60.0;
 /// Frames per second below which 720p30 cannot be encoded at all.
 const NEEDED_FPS: f32 = 33.0;
 /// Bytes written to see how fast the disk is.
 const TRIAL: usize = 8 << 20;
-/// 2026-01-01T00:00:00Z: a clock that is before this has never been set.
-const WRITTEN_MS: i64 = 1_767_225_600_000;
+/// Room below which it is time to do something, seconds of recording.
+const LITTLE_ROOM_S: u64 = 3600;
 
 #[derive(Debug, clap::Args)]
 pub struct Flags {
@@ -66,6 +75,8 @@ struct Disk {
     free: u64,
     /// Bytes per second that reach the disk, `fdatasync` included.
     write_speed: u64,
+    /// Seconds that can be recorded, by the settings' defaults, before anything has to be deleted.
+    room_s: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -101,6 +112,11 @@ async fn look(data: &Path) -> Report {
         _ => None,
     });
     let devices = devices.await;
+    let cameras = devices.iter().flatten().filter(|device| device.gives_h264);
+    let mut refusals = Vec::new();
+    for camera in cameras {
+        refusals.extend(try_own_h264(camera).await);
+    }
     let encoders = ask(Task::Encoders, ENCODERS_PATIENCE, |message| match message {
         FromWorker::Encoders(encoders) => Some(encoders),
         _ => None,
@@ -113,6 +129,7 @@ async fn look(data: &Path) -> Report {
     let (devices, encoders) = (devices.unwrap_or_default(), encoders.unwrap_or_default());
     let (disk, clock) = (look_at_disk(data), look_at_clock());
     judge_devices(&devices, &mut findings);
+    findings.extend(refusals);
     judge_encoders(&encoders, &mut findings);
     judge_disk(data, &disk, &mut findings);
     judge_clock(&clock, &mut findings);
@@ -125,6 +142,39 @@ fn fault(code: &'static str, text: impl Into<String>) -> Finding {
 
 fn advice(code: &'static str, text: impl Into<String>) -> Finding {
     Finding { weight: Weight::Advice, code, text: text.into() }
+}
+
+/// Looks through a camera that gives H.264 for a while, as a broadcast would, and says why it cannot be passed through.
+async fn try_own_h264(camera: &Device) -> Option<Finding> {
+    let wanted = Wanted { width: 1280, height: 720, frame_rate: 30 };
+    camera::to_pass_through(&camera.formats, wanted)?;
+    let task = Task::Capture(Capture {
+        video: VideoInput::EncodingCamera(camera.id.clone()),
+        audio: AudioInput::Silence,
+        width: wanted.width,
+        height: wanted.height,
+        frame_rate: wanted.frame_rate,
+        video_kbps: 2500,
+        part_ms: 200,
+        encoder: None,
+    });
+    let mut seen = 0;
+    let refusal = ask(task, CAMERA_PATIENCE, |message| match message {
+        FromWorker::Error { code: ErrorCode::EncodedAnew | ErrorCode::CameraUnavailable, message, .. } => {
+            Some(Some(message))
+        }
+        FromWorker::Part(part) => {
+            seen += part.duration;
+            (seen > CAMERA_TRIAL).then_some(None)
+        }
+        _ => None,
+    });
+    let text = format!(
+        "{}: {} Other programs may have to be closed, or its keyframes set to one a second with its maker's tool.",
+        camera.label,
+        refusal.await.flatten()?
+    );
+    Some(advice("camera_h264_not_used", text))
 }
 
 fn judge_devices(devices: &[Device], findings: &mut Vec<Finding>) {
@@ -169,9 +219,12 @@ fn judge_disk(data: &Path, disk: &Result<Disk, String>, findings: &mut Vec<Findi
             );
             findings.push(fault("disk_not_writable", text));
         }
-        Ok(disk) if disk.free < 1 << 30 => findings.push(advice(
+        Ok(disk) if disk.room_s < LITTLE_ROOM_S => findings.push(advice(
             "disk_nearly_full",
-            "Less than 1 GB is free: a few minutes of recording. Delete recordings or use a larger disk.",
+            format!(
+                "There is room for {} minutes of recording. Delete recordings, unpin old ones, or use a larger disk.",
+                disk.room_s / 60
+            ),
         )),
         Ok(disk) if disk.write_speed < 2_000_000 => findings.push(advice(
             "disk_slow",
@@ -198,11 +251,14 @@ fn look_at_disk(data: &Path) -> Result<Disk, String> {
     // The directory may not exist yet: what counts is where it would be made.
     let existing: PathBuf = data.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("/")).to_owned();
     let stat = rustix::fs::statvfs(&existing).map_err(|error| error.to_string())?;
+    let (total, free) = (stat.f_blocks * stat.f_frsize, stat.f_bavail * stat.f_frsize);
+    let config = Config::with_data(existing.clone());
+    let room_s = seconds_of(free.saturating_sub(config.min_free_bytes), config.planned_bitrate());
     let trial = existing.join(format!(".siaran-check-{}", crate::base::ids::public_id()));
     let speed = write_trial(&trial);
     let _ = std::fs::remove_file(&trial);
     let write_speed = speed.map_err(|error| error.to_string())?;
-    Ok(Disk { total: stat.f_blocks * stat.f_frsize, free: stat.f_bavail * stat.f_frsize, write_speed })
+    Ok(Disk { total, free, write_speed, room_s })
 }
 
 fn write_trial(path: &Path) -> std::io::Result<u64> {
@@ -217,9 +273,8 @@ fn look_at_clock() -> Clock {
     let now = clock::wall_ms();
     Clock {
         now: clock::rfc3339(now),
-        plausible: now > WRITTEN_MS,
-        // Kept by systemd-timesyncd from the first time that a server answered.
-        synchronised: Path::new("/run/systemd/timesync/synchronized").exists(),
+        plausible: (clock::EARLIEST_MS..clock::LATEST_MS).contains(&now),
+        synchronised: clock::synchronised(),
     }
 }
 
@@ -246,7 +301,7 @@ impl Report {
             "microphones": self.of_kind(DeviceKind::Microphone).map(device).collect::<Vec<_>>(),
             "encoders": self.encoders.iter().map(encoder).collect::<Vec<_>>(),
             "disk": match &self.disk {
-                Ok(disk) => json!({ "total": disk.total, "free": disk.free, "write_bytes_per_second": disk.write_speed }),
+                Ok(disk) => json!({ "total": disk.total, "free": disk.free, "write_bytes_per_second": disk.write_speed, "room_s": disk.room_s }),
                 Err(error) => json!({ "error": error }),
             },
             "clock": {
@@ -278,9 +333,10 @@ impl Report {
         }));
         lines.push(match &self.disk {
             Ok(disk) => format!(
-                "Disk\n  {:.1} GB free of {:.1} GB, writes {:.0} MB a second",
+                "Disk\n  {:.1} GB free of {:.1} GB, room for {:.1} hours, writes {:.0} MB a second",
                 disk.free as f64 / 1e9,
                 disk.total as f64 / 1e9,
+                disk.room_s as f64 / 3600.0,
                 disk.write_speed as f64 / 1e6
             ),
             Err(error) => format!("Disk\n  {error}"),

@@ -3,7 +3,9 @@
 //! A command reads its flags here and calls one function of the floors below; nothing is done here itself.
 
 mod account;
+mod backup;
 mod check;
+mod fsck;
 mod serve;
 pub mod worker;
 
@@ -43,6 +45,12 @@ enum Command {
     },
     /// What this box has and lacks: cameras, microphones, encoders and their speed, disk, clock
     Check(check::Flags),
+    /// Recordings against their index: exit 0 = clean, 1 = a line for each fault
+    Fsck(fsck::Flags),
+    /// Copy everything to another disk, also while serve runs; the next time only what is new
+    Backup(backup::Flags),
+    /// Bring a backup back, into a directory that does not exist yet
+    Restore(backup::Flags),
     /// What serve starts for itself
     #[command(hide = true)]
     Worker {
@@ -73,6 +81,18 @@ fn run(command: Command) -> ExitCode {
         },
         Command::Check(flags) => match config::data_directory(flags.data.map(PathBuf::from)) {
             Ok(data) => check::run(&data, flags.json),
+            Err(error) => usage(&error.to_string()),
+        },
+        Command::Fsck(flags) => match config::data_directory(flags.data.clone().map(PathBuf::from)) {
+            Ok(data) => fsck::run(&data, &flags),
+            Err(error) => usage(&error.to_string()),
+        },
+        Command::Backup(backup::Flags { place, data }) => match config::data_directory(data.map(PathBuf::from)) {
+            Ok(data) => backup::save(&data, &place),
+            Err(error) => usage(&error.to_string()),
+        },
+        Command::Restore(backup::Flags { place, data }) => match config::data_directory(data.map(PathBuf::from)) {
+            Ok(data) => backup::bring_back(&data, &place),
             Err(error) => usage(&error.to_string()),
         },
         Command::Worker { kind: WorkerKind::Capture } => worker::main(),

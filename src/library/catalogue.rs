@@ -12,11 +12,10 @@ use super::vod::{Library, LibraryError, RENDITION, lock, remember};
 use crate::accounts::Audience;
 use crate::base::clock;
 use crate::base::terms::BroadcastState;
-use crate::media::playlist;
 use crate::media::protocol::Init;
 use crate::store::broadcasts::{self, Broadcast, Edit, Filter, Outcome};
-use crate::store::media::{self, IndexedSegment};
-use crate::store::{StoreError, Transaction, audit};
+use crate::store::media;
+use crate::store::{Connection, StoreError, Transaction, audit};
 
 impl Library {
     /// Whether the database answers.
@@ -91,12 +90,15 @@ impl Library {
     /// Into the trash; whether the broadcast exists.
     pub async fn trash(&self, by: &str, id: &str) -> Result<bool, StoreError> {
         let now = clock::wall_ms();
-        self.change(by, "broadcast.trash", id, move |tx, id| Ok(broadcasts::set_trashed(tx, id, Some(now))?)).await
+        let from = clock::trusted().then_some(now);
+        self.change(by, "broadcast.trash", id, move |tx, id| Ok(broadcasts::set_trashed(tx, id, Some(now), from)?))
+            .await
     }
 
     /// Out of the trash; whether the broadcast exists.
     pub async fn restore(&self, by: &str, id: &str) -> Result<bool, StoreError> {
-        self.change(by, "broadcast.restore", id, |tx, id| Ok(broadcasts::set_trashed(tx, id, None)?)).await
+        let from = clock::trusted().then(clock::wall_ms);
+        self.change(by, "broadcast.restore", id, move |tx, id| Ok(broadcasts::set_trashed(tx, id, None, from)?)).await
     }
 
     pub async fn set_state(&self, id: &str, state: BroadcastState) -> Result<(), StoreError> {
@@ -109,7 +111,31 @@ impl Library {
 
     /// Closes a broadcast whose segments are all indexed.
     pub async fn finish(&self, id: &str, outcome: Outcome) -> Result<(), StoreError> {
-        self.update(id, move |tx, id| Ok(broadcasts::finish(tx, id, &outcome)?)).await
+        self.update(id, move |tx, id| {
+            // Its times are of one making, whatever the clock has been set to meanwhile, and are put right together.
+            let row = broadcasts::get(tx, id)?.filter(|row| row.boot_id.as_deref() == Some(clock::boot()));
+            let by_its_own =
+                row.map(|row| row.epoch_us / 1000 + (clock::monotonic_ns() as i64 - row.base_ns) / 1_000_000);
+            let ended_at = by_its_own.unwrap_or(outcome.ended_at);
+            Ok(broadcasts::finish(tx, id, &Outcome { ended_at, ..outcome })?)
+        })
+        .await?;
+        self.relabel().await
+    }
+
+    /// Puts right the times of what was recorded while the wall clock was wrong; nothing while it cannot be trusted.
+    pub async fn relabel(&self) -> Result<(), StoreError> {
+        let now = clock::moment();
+        if !now.trusted {
+            return Ok(());
+        }
+        let zero_us = (now.wall_ms - now.monotonic_ms) * 1000;
+        let relabel = move |tx: &Transaction<'_>| broadcasts::relabel(tx, now.boot, zero_us, clock::STEP_MS * 1000);
+        for id in self.db.write(move |tx| -> Result<_, StoreError> { Ok(relabel(tx)?) }).await? {
+            tracing::info!(broadcast = id, "its times were wrong and are right now");
+            self.forget(&id);
+        }
+        Ok(())
     }
 
     async fn change(
@@ -130,7 +156,7 @@ impl Library {
         .await
     }
 
-    async fn update<T: Send + 'static>(
+    pub(super) async fn update<T: Send + 'static>(
         &self,
         id: &str,
         work: impl FnOnce(&Transaction<'_>, &str) -> Result<T, StoreError> + Send + 'static,
@@ -168,7 +194,7 @@ impl Library {
     }
 
     /// Unlinks the files of marked reels and drops their rows.
-    async fn sweep(&self) -> Result<(), LibraryError> {
+    pub(super) async fn sweep(&self) -> Result<(), LibraryError> {
         let garbage = self.db.read(|connection| -> Result<_, StoreError> { Ok(media::garbage(connection)?) }).await?;
         if garbage.is_empty() {
             return Ok(());
@@ -176,7 +202,10 @@ impl Library {
         let layout = self.layout.clone();
         let unlinked = tokio::task::spawn_blocking(move || -> io::Result<Vec<String>> {
             for reel in &garbage {
-                match std::fs::remove_file(layout.reel(reel)) {
+                let path = layout.reel(reel);
+                // Whoever still reads it must not keep its room.
+                let _ = std::fs::OpenOptions::new().write(true).open(&path).and_then(|file| file.set_len(0));
+                match std::fs::remove_file(path) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                     _ => {}
                 }
@@ -189,45 +218,9 @@ impl Library {
         Ok(())
     }
 
-    /// Deletes for good what has lain in the trash for `days`, by the wall clock.
-    pub async fn purge_trash(&self, days: u32) -> Result<(), LibraryError> {
-        let before = clock::wall_ms() - i64::from(days) * 86_400_000;
-        let due =
-            self.db.read(move |db| -> Result<_, StoreError> { Ok(broadcasts::trashed_before(db, before)?) }).await?;
-        for id in due {
-            tracing::info!(broadcast = id, "its time in the trash is over");
-            self.delete("siaran", &id).await?;
-        }
-        Ok(())
-    }
-
-    /// At start: finishes deletions that were cut short, and closes broadcasts that were on air when the program ended.
-    pub async fn recover(&self) -> Result<(), LibraryError> {
-        self.sweep().await?;
-        let now = clock::wall_ms();
-        self.db
-            .write(move |tx| -> Result<(), StoreError> {
-                for id in broadcasts::unfinished(tx)? {
-                    let last = media::segments(tx, &id, RENDITION)?.pop();
-                    let epoch_us = broadcasts::get(tx, &id)?.map_or(0, |broadcast| broadcast.epoch_us);
-                    let outcome = match last {
-                        Some(IndexedSegment { segment, .. }) => broadcasts::Outcome {
-                            state: BroadcastState::Ended,
-                            failure: None,
-                            ended_at: playlist::wall_ms(segment.start + segment.duration, epoch_us),
-                        },
-                        None => broadcasts::Outcome {
-                            state: BroadcastState::Failed,
-                            failure: Some(String::from("interrupted")),
-                            ended_at: now,
-                        },
-                    };
-                    broadcasts::finish(tx, &id, &outcome)?;
-                    tracing::warn!(broadcast = id, state = outcome.state.as_str(), "closed an interrupted broadcast");
-                }
-                Ok(())
-            })
-            .await?;
-        Ok(())
+    /// The newest time with which anything was labelled, milliseconds since 1970; what is absurd is left out.
+    pub async fn newest_time(&self) -> Result<Option<i64>, StoreError> {
+        let newest = |db: &Connection| -> Result<_, StoreError> { Ok(broadcasts::newest_time(db, clock::LATEST_MS)?) };
+        self.db.read(newest).await
     }
 }

@@ -1,11 +1,13 @@
 //! Where things are in the data directory. The directory is the whole state: copy it and you have copied the box.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, StatVfsMountFlags, flock};
 use rustix::io::Errno;
+
+use crate::base::ids;
 
 /// Raised when an older program could not read what a newer one wrote.
 const VERSION: u32 = 1;
@@ -22,11 +24,14 @@ pub struct Claim {
     _file: File,
 }
 
-/// Room on the data directory's disk, bytes.
+/// Room on the data directory's disk; sizes in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Space {
     pub total: u64,
     pub free: u64,
+    /// A file can still be made: not every file system counts its inodes.
+    pub has_inodes: bool,
+    pub read_only: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +44,16 @@ pub enum LayoutError {
     BadVersion { path: PathBuf },
     #[error("{path} is in use by another siaran; it was not touched")]
     InUse { path: PathBuf },
+}
+
+/// In full or not at all, whatever happens meanwhile: a stump would be refused at every start.
+fn write_version(root: &Path) -> io::Result<()> {
+    let new = root.join("version.new");
+    let mut file = File::create(&new)?;
+    file.write_all(format!("{VERSION}\n").as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(new, root.join("version"))?;
+    File::open(root)?.sync_all()
 }
 
 impl Layout {
@@ -55,12 +70,13 @@ impl Layout {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let io = |error| LayoutError::Io { path: version.clone(), error };
                 std::fs::create_dir_all(root).map_err(io)?;
-                std::fs::write(&version, format!("{VERSION}\n")).map_err(io)?;
+                write_version(root).map_err(io)?;
             }
             Err(error) => return Err(LayoutError::Io { path: version, error }),
         }
         let reels = layout.reels();
-        std::fs::create_dir_all(&reels).map_err(|error| LayoutError::Io { path: reels, error })?;
+        let made = std::fs::create_dir_all(&reels).and_then(|()| File::open(root)?.sync_all());
+        made.map_err(|error| LayoutError::Io { path: reels, error })?;
         Ok(layout)
     }
 
@@ -85,10 +101,49 @@ impl Layout {
         self.root.join("siaran.db")
     }
 
+    /// A file that only takes up room, to be given up when there is none.
+    pub fn ballast(&self) -> PathBuf {
+        self.root.join("ballast")
+    }
+
     /// Room on the directory's disk.
     pub fn space(&self) -> io::Result<Space> {
         let stat = rustix::fs::statvfs(&self.root)?;
-        Ok(Space { total: stat.f_blocks * stat.f_frsize, free: stat.f_bavail * stat.f_frsize })
+        Ok(Space {
+            total: stat.f_blocks * stat.f_frsize,
+            free: stat.f_bavail * stat.f_frsize,
+            has_inodes: stat.f_files == 0 || stat.f_favail > 0,
+            read_only: stat.f_flag.contains(StatVfsMountFlags::RDONLY) || self.refuses_writes(),
+        })
+    }
+
+    /// A file system that the kernel has stopped after an error need not say so by a flag; opening a file for writing tells,
+    /// and writes nothing.
+    fn refuses_writes(&self) -> bool {
+        let opened = std::fs::OpenOptions::new().write(true).open(self.root.join("version"));
+        opened.is_err_and(|error| error.kind() == io::ErrorKind::ReadOnlyFilesystem)
+    }
+
+    /// Where a start puts what it does not understand.
+    pub fn set_aside(&self) -> PathBuf {
+        self.root.join("set-aside")
+    }
+
+    /// Moves a damaged database out of the way, with what SQLite keeps beside it. Its new place.
+    pub fn set_database_aside(&self) -> io::Result<PathBuf> {
+        let folder = self.set_aside();
+        std::fs::create_dir_all(&folder)?;
+        let database = self.database();
+        let place = folder.join(format!("siaran.db.{}", ids::public_id()));
+        for suffix in ["-wal", "-shm", ""] {
+            let beside = |path: &Path| PathBuf::from(format!("{}{suffix}", path.display()));
+            match std::fs::rename(beside(&database), beside(&place)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        File::open(&self.root)?.sync_all()?;
+        Ok(place)
     }
 
     /// The folder of all reels.

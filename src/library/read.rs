@@ -8,8 +8,9 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
-/// Bytes per read: small enough that a stalled client holds little memory.
-pub const READ: usize = 64 << 10;
+/// Bytes per read: few system calls, yet little memory for a client that stalls. A connection's buffer of more than 128 kB would be
+/// allocated anew for each read.
+pub const READ: usize = 120 << 10;
 
 /// A range of a file that was opened for reading.
 #[derive(Debug, Clone)]

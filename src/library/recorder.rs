@@ -1,7 +1,7 @@
 //! Writes a broadcast's parts to reels and their index to the database, on a thread of its own: a slow disk never holds a
 //! frame back. The hand-over is bounded; what overflows leaves a hole in the recording, is counted and shown.
 //!
-//! Order on disk, which recovery relies on: bytes → `fdatasync` (once a second) → row (every two seconds), and a reel's
+//! Order on disk, which `recover` relies on: bytes → `fdatasync` (once a second) → row (every two seconds), and a reel's
 //! directory entry before its first row.
 
 use std::io;
@@ -13,21 +13,31 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::layout::Layout;
+use super::note::About;
 use super::reel::Reel;
 use crate::base::clock;
 use crate::media::packager::Event;
 use crate::media::protocol::Init;
+use crate::media::window::Segment;
 use crate::store::{Db, StoreError, media};
 
 /// Parts under way to the disk: 25 s of 200 ms.
 const QUEUE: usize = 128;
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 const COMMIT_EVERY: Duration = Duration::from_secs(2);
-/// How long a broadcast that has ended waits for the database.
-const LAST_COMMIT_WITHIN: Duration = Duration::from_secs(60);
-/// A reel is closed when it is this old or this long.
-const REEL_AGE: Duration = Duration::from_secs(60);
+/// Between two attempts at the last commit.
+const TRY_AGAIN: Duration = Duration::from_millis(500);
+/// A reel is closed when it is this long, or as old as [`Limits`] says.
 const REEL_LENGTH: u64 = 64 << 20;
+
+/// What the admin's settings say about recording.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Bytes of the disk that are left to others: below that, nothing is written.
+    pub min_free: u64,
+    /// A reel is closed when it is this old.
+    pub reel_age: Duration,
+}
 
 /// How the recording is doing; shared with whoever shows it.
 #[derive(Debug, Default)]
@@ -64,17 +74,14 @@ enum Command {
 
 impl Recorder {
     /// Starts the thread.
-    ///
-    /// `min_free` bytes of the disk are left to others: below that, nothing is written.
-    pub fn start(layout: Layout, db: Db, broadcast_id: String, rendition: u8, min_free: u64) -> io::Result<Recorder> {
+    pub fn start(layout: Layout, db: Db, about: About, limits: Limits) -> io::Result<Recorder> {
         let (queue, commands) = sync_channel(QUEUE);
         let health = Arc::new(Health::default());
         let writer = Writer {
             layout,
             db,
-            broadcast_id,
-            rendition,
-            min_free,
+            about,
+            limits,
             health: health.clone(),
             init: None,
             reel: None,
@@ -82,6 +89,7 @@ impl Recorder {
             inits: Vec::new(),
             reels: Vec::new(),
             complete: Vec::new(),
+            closed: Vec::new(),
             synced_at: clock::instant(),
             committed_at: clock::instant(),
         };
@@ -97,7 +105,7 @@ impl Recorder {
     pub fn record(&mut self, event: Event) {
         match event {
             Event::Init { .. } => self.inits_due.push(event),
-            Event::Part { begins: true, .. } => {
+            Event::Part { begins: Some(_), .. } => {
                 self.skipping = false;
                 for init in std::mem::take(&mut self.inits_due) {
                     if self.skipping {
@@ -112,7 +120,8 @@ impl Recorder {
         }
     }
 
-    /// Writes and indexes all that was handed over; returns when it is on disk.
+    /// Writes and indexes all that was handed over; returns when it is on disk, however long the database takes. The thread
+    /// goes on where nobody waits any more.
     pub async fn finish(self) {
         let (done, finished) = oneshot::channel();
         let queue = self.queue;
@@ -146,10 +155,9 @@ impl Recorder {
 struct Writer {
     layout: Layout,
     db: Db,
-    broadcast_id: String,
-    rendition: u8,
-    /// Bytes that are left free on the disk.
-    min_free: u64,
+    /// What the next reel says of itself.
+    about: About,
+    limits: Limits,
     health: Arc<Health>,
     init: Option<Init>,
     reel: Option<Reel>,
@@ -158,6 +166,7 @@ struct Writer {
     inits: Vec<(u32, Init)>,
     reels: Vec<String>,
     complete: Vec<media::IndexedSegment>,
+    closed: Vec<media::Closed>,
     synced_at: Instant,
     committed_at: Instant,
 }
@@ -181,8 +190,9 @@ impl Writer {
             }
             if self.synced_at.elapsed() >= SYNC_EVERY {
                 self.sync();
+                self.go_on();
             }
-            if self.committed_at.elapsed() >= COMMIT_EVERY {
+            if self.has_rows() && self.committed_at.elapsed() >= COMMIT_EVERY {
                 self.commit();
             }
         }
@@ -192,50 +202,61 @@ impl Writer {
         match event {
             Event::Init { number, init } => {
                 self.inits.push((number, init.clone()));
+                self.about = About {
+                    init: number,
+                    codecs: init.codecs.clone(),
+                    width: init.width,
+                    height: init.height,
+                    frame_rate_milli: init.frame_rate_milli,
+                    has_audio: init.has_audio,
+                    part_target: init.part_target,
+                    ..self.about.clone()
+                };
                 self.init = Some(init);
                 self.close_reel();
             }
-            Event::Part { begins, bytes, .. } => {
-                if let Err(error) = self.append(begins, &bytes) {
+            Event::Part { begins, bytes } => {
+                if let Err(error) = self.append(begins.as_ref(), &bytes) {
                     self.fail(&error);
                 }
-                if self.reel.is_none() {
+                if !self.reel.as_ref().is_some_and(Reel::is_open) {
                     self.health.parts_lost.fetch_add(1, Ordering::Relaxed);
                 }
             }
             Event::Segment(segment) => {
-                if let Some(location) = self.reel.as_mut().and_then(Reel::end_segment) {
-                    self.complete.push(media::IndexedSegment { segment, location });
+                let ended = self.reel.as_mut().and_then(|reel| reel.end_segment(segment.duration));
+                let Some((location, told)) = ended else { return };
+                self.complete.push(media::IndexedSegment { segment, location });
+                if let Err(error) = told {
+                    self.fail(&error);
                 }
             }
         }
     }
 
-    fn append(&mut self, begins: bool, bytes: &[u8]) -> io::Result<()> {
-        if begins {
-            let full = |reel: &Reel| reel.length() >= REEL_LENGTH || self.reel_since.elapsed() >= REEL_AGE;
+    fn append(&mut self, begins: Option<&Segment>, bytes: &[u8]) -> io::Result<()> {
+        if let Some(segment) = begins {
+            let full = |reel: &Reel| reel.length() >= REEL_LENGTH || self.reel_since.elapsed() >= self.limits.reel_age;
             if self.reel.as_ref().is_some_and(full) {
                 self.close_reel();
             }
-            if self.layout.space()?.free < self.min_free {
+            if self.layout.space()?.free < self.limits.min_free {
                 return Err(io::ErrorKind::StorageFull.into());
             }
             if self.reel.is_none() {
                 let Some(init) = &self.init else { return Ok(()) };
-                let reel = Reel::create(&self.layout, &init.bytes)?;
+                let reel = Reel::create(&self.layout, self.about.clone(), &init.bytes)?;
                 self.reels.push(reel.id().to_owned());
                 self.reel = Some(reel);
                 self.reel_since = clock::instant();
             }
+            if let Some(reel) = &mut self.reel {
+                reel.begin_segment(segment)?;
+            }
         }
         // After a failure, parts pass by until a segment begins.
-        let Some(reel) = &mut self.reel else { return Ok(()) };
-        if begins {
-            reel.begin_segment();
-        }
-        reel.append(bytes)?;
-        self.health.bytes_paused.store(false, Ordering::Relaxed);
-        Ok(())
+        let Some(reel) = self.reel.as_mut().filter(|reel| reel.is_open()) else { return Ok(()) };
+        reel.append(bytes)
     }
 
     fn sync(&mut self) {
@@ -251,18 +272,15 @@ impl Writer {
 
     fn close_reel(&mut self) {
         self.sync();
-        self.reel = None;
+        self.closed.extend(self.reel.take().map(Reel::close));
     }
 
     /// Indexes the complete segments; all of them are synced, or this syncs them.
     fn commit(&mut self) {
-        if self.complete.is_empty() {
-            self.committed_at = clock::instant();
-            return;
-        }
         self.sync();
         let (inits, reels, complete) = (self.inits.clone(), self.reels.clone(), self.complete.clone());
-        let (broadcast_id, rendition, now) = (self.broadcast_id.clone(), self.rendition, clock::wall_ms());
+        let closed = self.closed.clone();
+        let (broadcast_id, rendition, now) = (self.about.broadcast.clone(), self.about.rendition, clock::wall_ms());
         let written = self.db.write_blocking(move |tx| -> Result<(), StoreError> {
             for (number, init) in &inits {
                 media::insert_init(tx, &broadcast_id, rendition, *number, init)?;
@@ -273,6 +291,9 @@ impl Writer {
             for row in &complete {
                 media::insert_segment(tx, &broadcast_id, rendition, row)?;
             }
+            for reel in &closed {
+                media::close_reel(tx, reel)?;
+            }
             Ok(())
         });
         match written {
@@ -280,27 +301,35 @@ impl Writer {
                 self.inits.clear();
                 self.reels.clear();
                 self.complete.clear();
-                self.health.index_paused.store(false, Ordering::Relaxed);
+                self.closed.clear();
+                if self.health.index_paused.swap(false, Ordering::Relaxed) {
+                    tracing::info!(broadcast = self.about.broadcast, "recording is indexed again");
+                }
             }
             // Kept for the next attempt: the bytes are safe, only their index waits.
             Err(error) => {
-                self.health.index_paused.store(true, Ordering::Relaxed);
-                tracing::error!(%error, broadcast = self.broadcast_id, "recording cannot be indexed");
+                if !self.health.index_paused.swap(true, Ordering::Relaxed) {
+                    tracing::error!(%error, broadcast = self.about.broadcast, "recording cannot be indexed; trying again");
+                }
             }
         }
         // From here, since a database that is held by another program takes its time to refuse.
         self.committed_at = clock::instant();
     }
 
-    /// The last commit. What it leaves behind nobody would index any more, so it is tried again for as long as another
-    /// program may hold the database.
+    fn has_rows(&self) -> bool {
+        !(self.complete.is_empty() && self.closed.is_empty())
+    }
+
+    /// The last commit. What it leaves behind nobody would index before the next start, so it is tried again for as long as the
+    /// program runs.
     fn complete_index(&mut self) {
-        let begun = clock::instant();
-        self.sync();
-        self.commit();
-        while !self.complete.is_empty() && begun.elapsed() < LAST_COMMIT_WITHIN {
-            std::thread::sleep(Duration::from_millis(500));
+        self.close_reel();
+        while self.has_rows() {
             self.commit();
+            if self.has_rows() {
+                std::thread::sleep(TRY_AGAIN);
+            }
         }
     }
 
@@ -313,14 +342,29 @@ impl Writer {
     /// What a failed fsync left behind is unknown: none of it is indexed, and the file is not used again.
     fn abandon(&mut self, error: &io::Error) {
         if let Some(reel) = self.reel.take() {
-            self.complete.retain(|row| row.location.reel_id != reel.id());
+            let id = reel.id().to_owned();
+            let left = reel.abandon(&self.layout);
+            if !self.health.bytes_paused.load(Ordering::Relaxed) {
+                tracing::error!(%error, reel = id, left, "a sync failed: the reel is abandoned, another is opened");
+            }
+            if left == 0 {
+                self.reels.retain(|known| *known != id);
+            }
+            self.complete.retain(|row| row.location.reel_id != id || row.location.offset + row.location.length <= left);
         }
         self.pause(error);
     }
 
+    /// What is being written was synced: only that shows that the disk takes it again.
+    fn go_on(&self) {
+        if self.reel.as_ref().is_some_and(Reel::is_open) && self.health.bytes_paused.swap(false, Ordering::Relaxed) {
+            tracing::info!(broadcast = self.about.broadcast, "recording goes on");
+        }
+    }
+
     fn pause(&self, error: &io::Error) {
         if !self.health.bytes_paused.swap(true, Ordering::Relaxed) {
-            tracing::error!(%error, broadcast = self.broadcast_id, "recording paused");
+            tracing::error!(%error, broadcast = self.about.broadcast, "recording paused");
         }
     }
 }

@@ -1,35 +1,43 @@
-//! One reel: an append-only file of one rendition, its init first, then fragments as they went on air.
+//! One reel: an append-only file of one rendition. In order: a note about itself, the init, then for each segment a note, its
+//! parts as they went on air, and a note that it is whole.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 
 use super::layout::Layout;
+use super::note::{About, Begin, End, Note};
 use crate::base::ids;
-use crate::store::media::Location;
+use crate::media::window::Segment;
+use crate::store::media::{Closed, Location};
 
 /// A reel that is being written.
 pub struct Reel {
     id: String,
     file: File,
     length: u64,
-    synced: bool,
+    /// What is known to be on the disk.
+    synced: u64,
     /// The directory entry is on disk too.
     named: bool,
-    /// Where the open segment began, and the checksum of its bytes so far.
+    hash: blake3::Hasher,
+    /// Where the open segment's parts began, and the checksum of its bytes so far.
     segment: Option<(u64, u32)>,
 }
 
 impl Reel {
-    /// Makes a new file and writes the init.
-    pub fn create(layout: &Layout, init: &[u8]) -> io::Result<Reel> {
+    /// Makes a new file and writes what stands before the first segment.
+    pub fn create(layout: &Layout, about: About, init: &[u8]) -> io::Result<Reel> {
         let id = ids::public_id();
-        let mut file = OpenOptions::new().write(true).create_new(true).open(layout.reel(&id))?;
-        if let Err(error) = file.write_all(init) {
+        let file = OpenOptions::new().write(true).create_new(true).open(layout.reel(&id))?;
+        let hash = blake3::Hasher::new();
+        let mut reel = Reel { id, file, length: 0, synced: 0, named: false, hash, segment: None };
+        let head = Note::Reel(About { init_length: init.len() as u32, ..about }).encode();
+        if let Err(error) = reel.write(&[&head, init]) {
             // A full disk takes the name but not the bytes: nothing is left behind.
-            let _ = std::fs::remove_file(layout.reel(&id));
+            let _ = std::fs::remove_file(layout.reel(&reel.id));
             return Err(error);
         }
-        Ok(Reel { id, file, length: init.len() as u64, synced: false, named: false, segment: None })
+        Ok(reel)
     }
 
     pub fn id(&self) -> &str {
@@ -41,37 +49,77 @@ impl Reel {
         self.length
     }
 
-    /// The next bytes begin a segment. An open one is forgotten: its bytes stay, but no row will name them.
-    pub fn begin_segment(&mut self) {
-        self.segment = Some((self.length, 0));
+    /// Whether a segment is being written.
+    pub fn is_open(&self) -> bool {
+        self.segment.is_some()
     }
 
-    /// Appends to the open segment.
-    pub fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)?;
-        self.synced = false;
-        self.length += bytes.len() as u64;
+    /// The next bytes are this segment's. An open one is forgotten: its bytes stay, but no row will name them until the
+    /// next start looks at them.
+    pub fn begin_segment(&mut self, segment: &Segment) -> io::Result<()> {
+        self.segment = None;
+        self.write(&[&Note::Begin(Begin::of(segment)).encode()])?;
+        self.segment = Some((self.length, 0));
+        Ok(())
+    }
+
+    /// Appends a part to the open segment.
+    pub fn append(&mut self, part: &[u8]) -> io::Result<()> {
+        self.write(&[part])?;
         if let Some((_, checksum)) = &mut self.segment {
-            *checksum = crc32c::crc32c_append(*checksum, bytes);
+            *checksum = crc32c::crc32c_append(*checksum, part);
         }
         Ok(())
     }
 
-    /// The open segment is complete.
-    pub fn end_segment(&mut self) -> Option<Location> {
+    /// The open segment is complete. Where it is, and whether the file could be told so too.
+    pub fn end_segment(&mut self, duration: u64) -> Option<(Location, io::Result<()>)> {
         let (offset, crc32c) = self.segment.take()?;
-        Some(Location { reel_id: self.id.clone(), offset, length: self.length - offset, crc32c })
+        let location = Location { reel_id: self.id.clone(), offset, length: self.length - offset, crc32c };
+        let told = self.write(&[&Note::End(End { duration, crc32c }).encode()]);
+        Some((location, told))
     }
 
     /// Everything written so far survives a power cut when this returns, the file's name included.
     pub fn sync(&mut self, layout: &Layout) -> io::Result<()> {
-        if !self.synced {
+        if self.synced < self.length {
             self.file.sync_data()?;
-            self.synced = true;
+            self.synced = self.length;
         }
         if !self.named {
             File::open(layout.reels())?.sync_all()?;
             self.named = true;
+        }
+        Ok(())
+    }
+
+    /// Nothing is added any more. What the index keeps of it.
+    pub fn close(self) -> Closed {
+        Closed { reel_id: self.id, length: self.length, blake3: *self.hash.finalize().as_bytes() }
+    }
+
+    /// After a failed sync nobody knows what of the rest is on the disk, and a second sync would not say (fsync(2)): it is
+    /// cut off, so that it is not taken for good later. Bytes that are left; with none, the file is gone.
+    pub fn abandon(self, layout: &Layout) -> u64 {
+        // On a disk that fails this may fail too; then the next start finds the checksum wrong.
+        let _ = match self.synced {
+            0 => std::fs::remove_file(layout.reel(&self.id)),
+            synced => self.file.set_len(synced),
+        };
+        self.synced
+    }
+
+    /// All or nothing: a file whose disk is full ends behind the last whole part.
+    fn write(&mut self, pieces: &[&[u8]]) -> io::Result<()> {
+        for piece in pieces {
+            if let Err(error) = self.file.write_all(piece) {
+                let _ = self.file.set_len(self.length);
+                return Err(error);
+            }
+        }
+        for piece in pieces {
+            self.hash.update(piece);
+            self.length += piece.len() as u64;
         }
         Ok(())
     }

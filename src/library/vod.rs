@@ -5,14 +5,18 @@ use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::download::Download;
-use super::layout::{Layout, Space};
+use super::layout::Layout;
+use super::note::About;
 use super::read::{FileRange, Piece};
-use super::recorder::Recorder;
+use super::recorder::{Limits, Recorder};
+use super::space::Reserve;
 use crate::base::clock::ticks_to_seconds;
+use crate::base::config::Config;
 use crate::media::playlist::{self, Variant};
 use crate::media::protocol::Init;
 use crate::media::window::Segment;
@@ -73,6 +77,14 @@ pub struct Library {
     pub(super) db: Db,
     pub(super) layout: Layout,
     pub(super) cache: Arc<Cache>,
+    pub(super) reserve: Reserve,
+    /// Days that a deleted recording can be restored.
+    pub(super) trash_days: u32,
+    /// Held by whoever deletes by the rule.
+    pub(super) retaining: Arc<tokio::sync::Mutex<()>>,
+    /// The rule or the trash has changed.
+    pub(super) look_now: Arc<tokio::sync::Notify>,
+    pub(super) reel_age: Duration,
 }
 
 #[derive(Default)]
@@ -82,11 +94,22 @@ pub(super) struct Cache {
     pub broadcasts: Mutex<HashMap<String, Arc<Broadcast>>>,
     pub recordings: Mutex<HashMap<String, Arc<Recording>>>,
     pub download: Mutex<Option<(String, Arc<Download>)>>,
+    /// What may be freed: generation and time (monotonic nanoseconds) of counting, bytes.
+    pub freeable: Mutex<Option<(u64, u64, u64)>>,
 }
 
 impl Library {
-    pub fn new(db: Db, layout: Layout) -> Library {
-        Library { db, layout, cache: Arc::default() }
+    pub fn new(db: Db, layout: Layout, config: &Config) -> Library {
+        Library {
+            db,
+            layout,
+            cache: Arc::default(),
+            reserve: Reserve::of(config),
+            trash_days: config.trash_days,
+            reel_age: Duration::from_secs(u64::from(config.reel_s)),
+            retaining: Arc::default(),
+            look_now: Arc::default(),
+        }
     }
 
     /// The index of a finished recording; empty where nothing was recorded. Not for broadcasts on air: it is remembered.
@@ -117,18 +140,21 @@ impl Library {
     }
 
     /// A complete segment of a broadcast, on air or finished.
-    pub async fn segment(&self, id: &str, msn: u64) -> Result<Option<Piece>, LibraryError> {
+    ///
+    /// `cut` says by which name it was asked for, see [`playlist::segment_uri`].
+    pub async fn segment(&self, id: &str, msn: u64, cut: bool) -> Result<Option<Piece>, LibraryError> {
         let known = lock(&self.cache.recordings).get(id).cloned();
         if let Some(recording) = known {
             let row = recording.segments.binary_search_by_key(&msn, |row| row.segment.msn);
-            return row.ok().map(|row| self.open(&recording.segments[row].location)).transpose();
+            let row = row.ok().map(|row| &recording.segments[row]).filter(|row| row.segment.cut == cut);
+            return row.map(|row| self.open(&row.location)).transpose();
         }
         let id = id.to_owned();
         let row = self
             .db
             .read(move |connection| -> Result<_, StoreError> { Ok(media::segment(connection, &id, RENDITION, msn)?) })
             .await?;
-        row.map(|row| self.open(&row.location)).transpose()
+        row.filter(|row| row.segment.cut == cut).map(|row| self.open(&row.location)).transpose()
     }
 
     /// The recording as one MP4: `moov` first, then the recorded bytes as they are.
@@ -173,13 +199,16 @@ impl Library {
     }
 
     /// Starts recording a broadcast that goes on air.
-    pub fn recorder(&self, id: &str, min_free: u64) -> io::Result<Recorder> {
-        Recorder::start(self.layout.clone(), self.db.clone(), id.to_owned(), RENDITION, min_free)
-    }
-
-    /// Room on the disk.
-    pub fn space(&self) -> io::Result<Space> {
-        self.layout.space()
+    pub fn recorder(&self, broadcast: &Broadcast) -> io::Result<Recorder> {
+        let about = About {
+            broadcast: broadcast.id.clone(),
+            rendition: RENDITION,
+            title: broadcast.title.clone(),
+            epoch_us: broadcast.epoch_us,
+            ..About::default()
+        };
+        let limits = Limits { min_free: self.room()?.floor(), reel_age: self.reel_age };
+        Recorder::start(self.layout.clone(), self.db.clone(), about, limits)
     }
 }
 

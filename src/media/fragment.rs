@@ -16,7 +16,7 @@ use super::aac::AudioConfig;
 use super::h264::VideoConfig;
 use super::mp4::{self, AUDIO_TRACK, Run, Sample, VIDEO_TRACK};
 use super::protocol::{Init, Part};
-use super::{MediaError, ticks_of_samples};
+use super::{MediaError, samples_of_ticks, ticks_of_samples};
 use crate::base::clock::TIMESCALE;
 
 /// A hole in the video that is mended by showing frames longer; a longer one is a discontinuity. 90 kHz ticks.
@@ -191,8 +191,10 @@ impl Fragmenter {
     /// As [`Self::interrupt`].
     pub fn reconfigure(&mut self, tracks: Tracks) -> Result<Option<Cut>, MediaError> {
         let cut = self.interrupt()?;
-        if self.tracks.audio.as_ref().map(|a| a.rate) != tracks.audio.as_ref().map(|a| a.rate) {
-            self.audio = AudioQueue::default();
+        let rate = |tracks: &Tracks| tracks.audio.as_ref().map_or(0, |audio| audio.rate);
+        if rate(&self.tracks) != rate(&tracks) {
+            let floor = samples_of_ticks(ticks_of_samples(self.audio.floor, rate(&self.tracks)), rate(&tracks));
+            self.audio = AudioQueue { floor, ..AudioQueue::default() };
         }
         self.tracks = tracks;
         self.reorders = false;
@@ -232,7 +234,8 @@ impl Fragmenter {
             last: at,
             natural_end: at,
         });
-        open.samples.push(Sample { duration: 0, composition, sync: frame.key, data: frame.data.clone() });
+        let data = if frame.key { self.tracks.video.with_parameter_sets(&frame.data) } else { frame.data.clone() };
+        open.samples.push(Sample { duration: 0, composition, sync: frame.key, data });
         open.last = at;
         open.natural_end = (frame.decode + u64::from(frame.expected)).max(at + frame.least());
         if self.broken {

@@ -39,7 +39,8 @@ fn read(part: &Part, track: u32) -> Option<Read> {
     let mut found = Read { decode_time: traf.tfdt.as_ref().unwrap().base_media_decode_time, ..Read::default() };
     for entry in traf.trun[0].samples.iter() {
         let size = entry.size.unwrap() as usize;
-        found.numbers.push(u32::from_be_bytes(part.bytes[offset..offset + size].try_into().unwrap()));
+        // Keyframes have their parameter sets before them.
+        found.numbers.push(u32::from_be_bytes(part.bytes[offset + size - 4..offset + size].try_into().unwrap()));
         found.durations.push(entry.duration.unwrap().into());
         found.compositions.push(entry.cts.unwrap_or(0));
         offset += size;

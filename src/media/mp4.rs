@@ -3,8 +3,8 @@
 
 use bytes::Bytes;
 use mp4_atom::{
-    Atom, Audio, Avc1, Avcc, Codec, Dinf, Dref, Encode, Ftyp, Hdlr, Mdhd, Mdia, Mfhd, Minf, Moof, Moov, Mp4a, Mvex,
-    Mvhd, Pasp, Smhd, Stbl, Stsd, Tfdt, Tfhd, Tkhd, Traf, Trak, Trex, Trun, TrunEntry, Url, Visual, Vmhd, esds,
+    Atom, Audio, Avc1, Avcc, Codec, Decode, Dinf, Dref, Encode, Ftyp, Hdlr, Mdhd, Mdia, Mfhd, Minf, Moof, Moov, Mp4a,
+    Mvex, Mvhd, Pasp, Smhd, Stbl, Stsd, Tfdt, Tfhd, Tkhd, Traf, Trak, Trex, Trun, TrunEntry, Url, Visual, Vmhd, esds,
 };
 
 use super::{MediaError, aac::AudioConfig, h264::VideoConfig};
@@ -175,5 +175,84 @@ fn track(track_id: u32, timescale: u32, handler: &[u8; 4], minf: Minf) -> Trak {
             minf,
         },
         ..Trak::default()
+    }
+}
+
+/// What a fragment of a recording tells of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fragment {
+    /// Sum of its video frames' durations, 90 kHz ticks.
+    pub duration: u64,
+}
+
+/// Bytes of the length before each NAL unit, as an initialisation section says (ISO/IEC 14496-15, 5.3.3.1); 4 where it does
+/// not.
+pub fn nal_length_size(init: &[u8]) -> usize {
+    let record = init.windows(4).position(|name| name == b"avcC").and_then(|at| init.get(at + 8));
+    record.map_or(4, |byte| usize::from(byte & 3) + 1)
+}
+
+/// Zero bytes in a row that no encoder writes: emulation prevention allows two inside a NAL unit (ISO/IEC 14496-10, 7.4.1),
+/// padding behind it may be some more.
+const HOLE: usize = 64;
+
+/// Looks whether a `moof` and its `mdat`, as [`chunk`] writes them, are whole: every sample lies inside, and the video's NAL
+/// units are as long as they say, without a hole of zeros. None if they are not.
+pub fn read_fragment(bytes: &[u8], nal_length: usize) -> Option<Fragment> {
+    let moof = Moof::decode(&mut &bytes[..]).ok()?;
+    let (mut duration, mut end) = (0, 0);
+    for traf in &moof.traf {
+        for run in &traf.trun {
+            let mut at = usize::try_from(run.data_offset?).ok()?;
+            for sample in &run.samples {
+                let size = usize::try_from(sample.size.or(traf.tfhd.default_sample_size)?).ok()?;
+                let data = bytes.get(at..at.checked_add(size)?)?;
+                if traf.tfhd.track_id == VIDEO_TRACK {
+                    duration += u64::from(sample.duration.or(traf.tfhd.default_sample_duration)?);
+                    is_access_unit(data, nal_length).then_some(())?;
+                } else if data.iter().all(|byte| *byte == 0) {
+                    // No frame of AAC is: it ends with an element that has bits set (ISO/IEC 14496-3, 4.4.2.1).
+                    return None;
+                }
+                at += size;
+            }
+            end = end.max(at);
+        }
+    }
+    (end == bytes.len()).then_some(Fragment { duration })
+}
+
+fn is_access_unit(mut data: &[u8], nal_length: usize) -> bool {
+    if data.is_empty() || data.chunk_by(|a, b| *a == 0 && *b == 0).any(|run| run.len() >= HOLE) {
+        return false;
+    }
+    while !data.is_empty() {
+        let Some((prefix, rest)) = data.split_at_checked(nal_length) else { return false };
+        let length = prefix.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
+        let Some((_, rest)) = rest.split_at_checked(length) else { return false };
+        data = rest;
+    }
+    true
+}
+
+#[cfg(test)]
+pub mod testing {
+    //! The smallest media that is whole.
+
+    use super::*;
+
+    pub fn init() -> Bytes {
+        Bytes::from_static(b"\0\0\0\x10ftypiso6\0\0\0\0\0\0\0\x10avcC\x01\x64\0\x1f\xff\0\0\0")
+    }
+
+    /// One part of two frames, 18,000 ticks.
+    pub fn part(start: u64, sync: bool) -> Bytes {
+        let nal = |first: u8| {
+            let body: Vec<u8> = (0..200u8).map(|byte| byte | 1).collect();
+            Bytes::from([&201u32.to_be_bytes()[..], &[first], &body].concat())
+        };
+        let sample = |sync| Sample { duration: 9_000, composition: 0, sync, data: nal(if sync { 0x65 } else { 0x41 }) };
+        let run = Run { track: VIDEO_TRACK, decode_time: start, samples: vec![sample(sync), sample(false)] };
+        chunk(1, &[run]).unwrap()
     }
 }

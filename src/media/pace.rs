@@ -5,10 +5,12 @@ use std::collections::VecDeque;
 
 use crate::base::clock::TIMESCALE;
 
-/// Time stamps that differ by more from the one before belong to another timeline. Milliseconds.
+/// Time stamps that go on by more belong to another timeline. Milliseconds.
 const JUMP_MS: i64 = 3_000;
-/// Tags of the old timeline that may straggle in after a jump.
-const STRAGGLERS: u32 = 100;
+/// So do those that go back by more; less is a track that lags behind the other. Milliseconds.
+const JUMP_BACK_MS: i64 = 1_000;
+/// Tags after a jump among which some of the old timeline may straggle in: half a second's.
+const STRAGGLERS: u32 = 50;
 const TICKS_PER_MS: i64 = TIMESCALE as i64 / 1000;
 
 /// Where a tag's time stamp lies.
@@ -28,7 +30,7 @@ pub struct TagClock {
     last: Option<u32>,
     /// Running time of `last`, ticks.
     at: i64,
-    /// Last time stamp before the jump, and how many tags may still come from there.
+    /// Last time stamp before the jump, and how many tags are still looked at for coming from there.
     before: Option<(u32, u32)>,
 }
 
@@ -42,21 +44,29 @@ impl TagClock {
             return Placed::At(anchor);
         };
         let step = distance(last, timestamp_ms);
-        if step.abs() <= JUMP_MS {
-            self.last = Some(timestamp_ms);
+        if let Some((old, left)) = &mut self.before {
+            *left -= 1;
+            let is_straggler = distance(*old, timestamp_ms).abs() < step.abs().min(JUMP_MS);
+            if *left == 0 {
+                self.before = None;
+            }
+            if is_straggler {
+                return Placed::Stale;
+            }
+        }
+        self.last = Some(timestamp_ms);
+        if (-JUMP_BACK_MS..=JUMP_MS).contains(&step) {
             self.at += step * TICKS_PER_MS;
             return Placed::At(self.at);
         }
-        if let Some((old, left @ 1..)) = self.before
-            && distance(old, timestamp_ms).abs() <= JUMP_MS
-        {
-            self.before = Some((old, left - 1));
-            return Placed::Stale;
-        }
         self.before = Some((last, STRAGGLERS));
-        self.last = Some(timestamp_ms);
         self.at = anchor;
         Placed::Jumped(anchor)
+    }
+
+    /// Places all that follows later by `ticks`.
+    pub fn delay(&mut self, ticks: i64) {
+        self.at += ticks;
     }
 }
 
@@ -185,6 +195,9 @@ mod tests {
         assert_eq!(clock.place(40, 60_000), Placed::Stale, "the other track's last tags");
         assert_eq!(clock.place(100_033, 60_000), Placed::At(50_000 + 33 * 90));
         assert_eq!(clock.place(0, 70_000), Placed::Stale);
+        assert_eq!(clock.place(98_033, 80_000), Placed::Jumped(80_000), "a little back is a jump, too");
+        assert_eq!(clock.place(100_050, 90_000), Placed::Stale);
+        assert_eq!(clock.place(98_013, 90_000), Placed::At(80_000 - 20 * 90), "a track that lags is none");
     }
 
     #[test]

@@ -13,13 +13,17 @@ const SEGMENTS_IN_MEMORY: usize = 8;
 /// A step between two parts' times that is no break: rounding of a frame's duration. 90 kHz ticks (10 ms).
 const TOLERANCE: u64 = 900;
 
+/// Media sequence numbers that are left out when a broadcast goes on in a new process: live viewers may have been told of
+/// segments that never reached the disk, and a number once told is never another's. More than the recorder can owe.
+pub const NUMBERS_LEFT_OUT: u64 = 16;
+
 /// What the recorder is told, in order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// The segments that follow are decoded by this init.
     Init { number: u32, init: Init },
-    /// These bytes are the next of segment `msn`; `begins` a new one.
-    Part { msn: u64, begins: bool, bytes: bytes::Bytes },
+    /// These bytes are the next of the open segment; `begins` tells of a new one what is known so far.
+    Part { begins: Option<Segment>, bytes: bytes::Bytes },
     /// The segment is complete.
     Segment(Segment),
 }
@@ -39,6 +43,8 @@ pub struct Packager {
     end: Option<u64>,
     /// The next segment begins after a break.
     broken: bool,
+    /// The next segment is the first one of this process.
+    resumed: bool,
     /// Parts are refused until a keyframe comes.
     awaiting_keyframe: bool,
     /// Ticks between the last two keyframes.
@@ -69,6 +75,7 @@ impl Packager {
             next_msn: 0,
             end: None,
             broken: false,
+            resumed: false,
             awaiting_keyframe: true,
             keyframe_interval: 0,
             last_keyframe: None,
@@ -83,15 +90,47 @@ impl Packager {
         }
     }
 
+    /// Goes on with a broadcast that another process began: `inits` and `segments` are what it recorded, all of it, in order.
+    /// What follows begins with a keyframe, after a discontinuity, under numbers that nobody was told before.
+    pub fn resume(epoch_us: i64, inits: Vec<Init>, segments: &[Segment]) -> Packager {
+        let mut packager = Packager::new(epoch_us, None);
+        packager.current = inits.len().checked_sub(1).map(|last| last as u32);
+        packager.part_target = inits.iter().map(|init| init.part_target).max().unwrap_or(0);
+        packager.inits = Arc::new(inits);
+        let Some(last) = segments.last() else { return packager };
+        let settled = Arc::make_mut(&mut packager.settled);
+        settled.push_all(segments, epoch_us);
+        packager.next_msn = last.msn + 1 + NUMBERS_LEFT_OUT;
+        settled.push_left_out(last, packager.next_msn, epoch_us);
+        packager.first_msn = segments.first().map_or(0, |first| first.msn);
+        packager.end = Some(last.start + last.duration);
+        (packager.broken, packager.resumed) = (true, true);
+        packager.first_segment = segments.first().map_or(0, |first| first.duration);
+        packager.duration = segments.iter().map(|segment| segment.duration).sum();
+        packager.gaps = segments.iter().map(|segment| u64::from(segment.discontinuity)).sum();
+        packager.independent = segments.iter().all(|segment| segment.independent);
+        packager
+    }
+
+    /// The init in force, as a recorder that begins now must be told.
+    pub fn init_in_force(&self) -> Option<Event> {
+        let number = self.current?;
+        Some(Event::Init { number, init: self.inits[number as usize].clone() })
+    }
+
     /// The parts that follow are decoded by `init`. One that is equal to the current one changes nothing.
     pub fn init(&mut self, init: Init) -> Vec<Event> {
-        if self.ended || self.current.is_some_and(|number| self.inits[number as usize] == init) {
+        let same = |known: &Init| known.bytes == init.bytes;
+        if self.ended {
+            return Vec::new();
+        }
+        self.part_target = self.part_target.max(init.part_target);
+        if self.current.is_some_and(|number| same(&self.inits[number as usize])) {
             return Vec::new();
         }
         let mut events = self.interrupt();
-        self.part_target = self.part_target.max(init.part_target);
         // An encoding that comes back is the old init again: one number, one set of bytes.
-        let number = match self.inits.iter().position(|known| *known == init) {
+        let number = match self.inits.iter().position(same) {
             Some(known) => known,
             None => {
                 Arc::make_mut(&mut self.inits).push(init.clone());
@@ -197,21 +236,23 @@ impl Packager {
 
     fn append(&mut self, init: u32, part: Part) -> Event {
         let begins = self.open.is_none();
-        let msn = self.next_msn;
         let broken = std::mem::take(&mut self.broken);
         let open = self.open.get_or_insert_with(|| RecentSegment {
             segment: Segment {
-                msn,
+                msn: self.next_msn,
                 start: part.start,
                 duration: 0,
                 init,
                 discontinuity: broken,
                 independent: part.independent,
+                resumed: std::mem::take(&mut self.resumed),
+                cut: false,
             },
             parts: Vec::with_capacity(12),
         });
+        let begins = begins.then(|| open.segment.clone());
         self.gaps += u64::from(broken);
-        self.independent &= !begins || part.independent;
+        self.independent &= begins.is_none() || part.independent;
         self.end = Some(part.start + u64::from(part.duration));
         self.duration += u64::from(part.duration);
         open.segment.duration += u64::from(part.duration);
@@ -220,7 +261,7 @@ impl Packager {
             independent: part.independent,
             bytes: part.bytes.clone(),
         });
-        Event::Part { msn, begins, bytes: part.bytes }
+        Event::Part { begins, bytes: part.bytes }
     }
 
     fn close(&mut self) -> Vec<Event> {

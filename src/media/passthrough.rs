@@ -1,5 +1,6 @@
-//! From an RTMP publisher's tags to parts without a decoder: what to wait for at the start, what a change in mid-publish
-//! means, and when to give up. Pure: the caller tells the time.
+//! From what a source has encoded itself, an RTMP publisher's tags or a camera's access units, to parts without a decoder:
+//! what to wait for at the start, what a change on the way means, when to leave the air and when to give up. Pure: the
+//! caller tells the time.
 
 use bytes::Bytes;
 
@@ -16,8 +17,12 @@ use crate::base::clock::TIMESCALE;
 const PATIENCE: u64 = TIMESCALE as u64;
 /// Frames that tell the rate where the parameter set does not.
 const RATE_FRAMES: usize = 8;
-/// A publisher without a picture for this long is given up.
-const NO_VIDEO: u64 = 10 * TIMESCALE as u64;
+/// A publisher without a picture for this long is given up; before its connection is, for sending nothing at all.
+const NO_VIDEO: u64 = 8 * TIMESCALE as u64;
+/// A keyframe that comes after a pause is of now if it is no older. 90 kHz ticks.
+const FRESH: i64 = TIMESCALE as i64 / 2;
+/// After a pause an older one is begun with when none of now has come for this long. 90 kHz ticks.
+const LATE: u64 = 3 * TIMESCALE as u64 / 2;
 /// Sound that lags this far behind the picture has ended.
 const SOUND_ENDED: i64 = 5 * TIMESCALE as i64;
 
@@ -34,18 +39,37 @@ pub enum Event {
     Fatal(ErrorCode, String),
 }
 
-/// One publisher.
+/// What a source brings. Times are 90 kHz ticks of running time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unit {
+    /// An `avcC` record.
+    VideoConfig(Bytes),
+    /// An access unit of length-prefixed NAL units; `composition` is its presentation time minus its decode time.
+    Frame { at: i64, composition: i32, data: Bytes },
+    /// An AudioSpecificConfig.
+    AudioConfig(Bytes),
+    /// A raw AAC frame.
+    Sound { at: i64, data: Bytes },
+}
+
+/// One source.
 #[derive(Debug)]
 pub struct Passthrough {
     part_ms: u32,
+    /// When it was first asked for a picture.
     began: Option<u64>,
-    /// Frames at the last tick.
-    frames_at_tick: u64,
     clock: TagClock,
     video: Option<VideoConfig>,
     audio: Option<AudioConfig>,
     pace: Option<Pace>,
+    /// There while it is on air.
     fragmenter: Option<Fragmenter>,
+    /// Something else is on air; it begins when it is told.
+    waits: bool,
+    /// It was on air already: what is in the programme is known.
+    introduced: bool,
+    /// The one before had no sound, so that none is waited for.
+    silent: bool,
     /// Frames that wait for the start, from the first keyframe on.
     held: Vec<Picture>,
     held_audio: Vec<(i64, Bytes)>,
@@ -64,7 +88,7 @@ pub struct Passthrough {
 struct Picture {
     /// Running time, ticks.
     at: i64,
-    composition_ms: i32,
+    composition: i32,
     key: bool,
     data: Bytes,
 }
@@ -75,12 +99,14 @@ impl Passthrough {
         Self {
             part_ms,
             began: None,
-            frames_at_tick: 0,
             clock: TagClock::default(),
             video: None,
             audio: None,
             pace: None,
             fragmenter: None,
+            waits: false,
+            introduced: false,
+            silent: false,
             held: Vec::new(),
             held_audio: Vec::new(),
             held_since: 0,
@@ -99,9 +125,10 @@ impl Passthrough {
         if self.done {
             return events;
         }
-        let taken = match tag.kind {
-            TagKind::Video => self.take_video(tag, now, &mut events),
-            TagKind::Audio => self.take_audio(tag, now, &mut events),
+        let taken = match self.unit_of(tag, now, &mut events) {
+            Ok(Some(unit)) => self.accept(unit, now, &mut events),
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
         };
         if let Err(error) = taken {
             self.give_up(&error, &mut events);
@@ -109,29 +136,83 @@ impl Passthrough {
         events
     }
 
-    /// To be called now and then, also while no tag comes.
-    pub fn tick(&mut self, now: u64) -> Vec<Event> {
-        // Counted from the last picture, or from the beginning.
-        if self.frames != self.frames_at_tick {
-            self.frames_at_tick = self.frames;
-            self.began = Some(now);
-        }
-        let began = *self.began.get_or_insert(now);
+    /// Takes what a source brings whose times are those of the programme; else as [`Self::take`].
+    pub fn bring(&mut self, unit: Unit, now: u64) -> Vec<Event> {
         let mut events = Vec::new();
-        if !self.done && self.held.is_empty() && now >= began + NO_VIDEO {
-            self.done = true;
-            let what = if self.last_sound.is_some() { "sends sound but no picture" } else { "sends nothing" };
-            events.push(Event::Fatal(ErrorCode::NoVideo, format!("The publisher {what}.")));
-        }
-        if let Err(error) = self.start_if_ready(now, &mut events) {
+        if !self.done
+            && let Err(error) = self.accept(unit, now, &mut events)
+        {
             self.give_up(&error, &mut events);
         }
         events
     }
 
-    /// Ends the open part.
-    pub fn finish(&mut self) -> Option<Cut> {
-        self.fragmenter.as_mut()?.interrupt().ok().flatten()
+    /// To be called now and then, also while nothing comes of a publisher that is there.
+    pub fn tick(&mut self, now: u64) -> Vec<Event> {
+        let began = *self.began.get_or_insert(now);
+        let mut events = Vec::new();
+        if !self.done && !self.introduced && self.held.is_empty() && now >= began + NO_VIDEO {
+            self.done = true;
+            let what = if self.last_sound.is_some() { "sends sound but no picture" } else { "sends nothing" };
+            events.push(Event::Fatal(ErrorCode::NoVideo, format!("The publisher {what}.")));
+        }
+        if !self.waits
+            && self.is_ready(now)
+            && let Err(error) = self.start(None, &mut events)
+        {
+            self.give_up(&error, &mut events);
+        }
+        events
+    }
+
+    /// Leaves the air, for something else that takes the fragmenter over: the open part is cut, the timeline goes on.
+    pub fn leave(&mut self) -> (Option<Cut>, Option<Fragmenter>) {
+        self.waits = true;
+        self.held.clear();
+        self.held_audio.clear();
+        let mut fragmenter = self.fragmenter.take();
+        let cut = fragmenter.as_mut().and_then(|fragmenter| fragmenter.interrupt().ok().flatten());
+        (cut, fragmenter)
+    }
+
+    /// Forgets the source, which is gone; the next one begins anew. To be called when it has left the air, or was never on.
+    pub fn forget(&mut self) {
+        let (waits, frames, dropped) = (self.waits, self.frames, self.dropped);
+        let silent = if self.introduced { self.audio.is_none() } else { self.silent };
+        *self = Self { waits, silent, frames, dropped, ..Self::new(self.part_ms) };
+    }
+
+    /// Whether it can begin: it is known what is in the programme and how fast it goes, or has been waited for long enough,
+    /// and there is a keyframe to begin with.
+    pub fn is_ready(&self, now: u64) -> bool {
+        let (None, Some(video), Some(first)) = (&self.fragmenter, &self.video, self.held.first()) else { return false };
+        if self.introduced {
+            // A keyframe of now, or else what there is: some have none for many seconds.
+            return first.at + FRESH >= now as i64 || now >= self.held_since + LATE;
+        }
+        let waited = now >= self.held_since + PATIENCE || self.last_picture - first.at >= PATIENCE as i64;
+        let rate_known = video.frame_rate_milli.is_some() || self.held.len() >= RATE_FRAMES;
+        waited || (rate_known && (self.audio.is_some() || self.silent))
+    }
+
+    /// Goes on air again once it [is ready](Self::is_ready), where what stood in for it has ended.
+    pub fn begin(&mut self, before: Option<Fragmenter>) -> Vec<Event> {
+        self.waits = false;
+        let mut events = Vec::new();
+        if let Err(error) = self.start(before, &mut events) {
+            self.give_up(&error, &mut events);
+        }
+        events
+    }
+
+    /// Time from frame to frame while it is on air, 90 kHz ticks.
+    pub fn frame_ticks(&self) -> Option<u32> {
+        self.fragmenter.as_ref().and(self.pace.as_ref()).map(Pace::frame_ticks)
+    }
+
+    /// What is in the programme, while it is on air.
+    pub fn tracks(&self) -> Option<&Tracks> {
+        self.fragmenter.as_ref().map(Fragmenter::tracks)
     }
 
     /// Video frames passed on since the start.
@@ -153,55 +234,67 @@ impl Passthrough {
         events.push(Event::Fatal(code, sentence + "."));
     }
 
-    fn take_video(&mut self, tag: &FlvTag, now: u64, events: &mut Vec<Event>) -> Result<(), MediaError> {
-        match flv::video(&tag.body)? {
-            VideoTag::Nothing => Ok(()),
-            VideoTag::Config(avcc) => {
+    /// What a tag brings, at its place in running time.
+    fn unit_of(&mut self, tag: &FlvTag, now: u64, events: &mut Vec<Event>) -> Result<Option<Unit>, MediaError> {
+        Ok(match tag.kind {
+            TagKind::Video => match flv::video(&tag.body)? {
+                VideoTag::Nothing => None,
+                VideoTag::Config(avcc) => Some(Unit::VideoConfig(avcc)),
+                VideoTag::Frame { composition_ms, data } => {
+                    // Only a frame that can be shown moves the clock.
+                    let known = self.video.as_ref().is_some_and(|config| config.is_well_formed(&data));
+                    let at = if known { self.place(tag.timestamp_ms, now, events)? } else { None };
+                    self.dropped += u64::from(at.is_none());
+                    at.map(|at| Unit::Frame { at, composition: composition_ms.saturating_mul(90), data })
+                }
+            },
+            TagKind::Audio => match flv::audio(&tag.body)? {
+                AudioTag::Nothing => None,
+                AudioTag::Config(asc) => Some(Unit::AudioConfig(asc)),
+                AudioTag::Frame(data) if self.audio.is_some() => {
+                    self.place(tag.timestamp_ms, now, events)?.map(|at| Unit::Sound { at, data })
+                }
+                AudioTag::Frame(_) => None,
+            },
+        })
+    }
+
+    fn accept(&mut self, unit: Unit, now: u64, events: &mut Vec<Event>) -> Result<(), MediaError> {
+        match unit {
+            Unit::VideoConfig(avcc) => {
                 if self.video.as_ref().is_none_or(|known| known.avcc != avcc) {
                     self.video = Some(VideoConfig::parse(avcc)?);
                     self.changed = true;
                 }
-                Ok(())
             }
-            VideoTag::Frame { composition_ms, data } => {
-                let Some(config) = self.video.as_ref().filter(|config| config.is_well_formed(&data)) else {
-                    self.dropped += 1;
-                    return Ok(());
-                };
-                let key = config.is_idr(&data);
-                let Some(at) = self.place(tag.timestamp_ms, now, events)? else {
-                    self.dropped += 1;
-                    return Ok(());
-                };
-                self.last_picture = at;
-                self.picture(Picture { at, composition_ms, key, data }, now, events)
-            }
-        }
-    }
-
-    fn take_audio(&mut self, tag: &FlvTag, now: u64, events: &mut Vec<Event>) -> Result<(), MediaError> {
-        match flv::audio(&tag.body)? {
-            AudioTag::Nothing => Ok(()),
-            AudioTag::Config(asc) => {
+            Unit::AudioConfig(asc) => {
                 if self.audio.as_ref().is_none_or(|known| known.asc != asc) {
                     self.audio = Some(AudioConfig::parse(asc)?);
                     self.changed = true;
                     self.last_sound = self.fragmenter.is_some().then_some(self.last_picture);
                 }
-                self.start_if_ready(now, events)
             }
-            AudioTag::Frame(data) => {
-                let Some(asc) = self.audio.as_ref().map(|config| config.asc.clone()) else { return Ok(()) };
-                let Some(at) = self.place(tag.timestamp_ms, now, events)? else { return Ok(()) };
+            Unit::Frame { at, composition, data } => {
+                let Some(config) = self.video.as_ref().filter(|config| config.is_well_formed(&data)) else {
+                    self.dropped += 1;
+                    return Ok(());
+                };
+                let key = config.is_idr(&data);
+                self.last_picture = at;
+                self.picture(Picture { at, composition, key, data }, now, events)?;
+            }
+            Unit::Sound { at, data } => {
+                let Some(config) = &self.audio else { return Ok(()) };
                 self.last_sound = Some(at);
-                events.push(Event::Sound(asc, data.clone()));
+                events.push(Event::Sound(config.asc.clone(), data.clone()));
                 match &mut self.fragmenter {
                     Some(fragmenter) => pass_sound(fragmenter, at, data),
+                    None if self.held.is_empty() => {}
                     None => self.held_audio.push((at, data)),
                 }
-                Ok(())
             }
         }
+        if !self.waits && self.is_ready(now) { self.start(None, events) } else { Ok(()) }
     }
 
     /// Running time of a time stamp, ticks; `None` for a straggler. A jump breaks the timeline.
@@ -240,37 +333,56 @@ impl Passthrough {
                 return Ok(());
             }
             self.held_since = now;
+        } else if self.waits && picture.key {
+            // After a pause a source may bring what has piled up meanwhile: the newest keyframe is the one to begin with.
+            self.dropped += self.held.len() as u64;
+            self.held.clear();
+            self.held_audio.clear();
         }
         self.held.push(picture);
-        self.start_if_ready(now, events)
+        Ok(())
     }
 
-    /// Begins once it is known what is in the programme and how fast it goes, or has been waited for long enough.
-    fn start_if_ready(&mut self, now: u64, events: &mut Vec<Event>) -> Result<(), MediaError> {
-        let (None, Some(video), Some(first)) = (&self.fragmenter, &self.video, self.held.first()) else {
-            return Ok(());
-        };
-        let waited = now >= self.held_since + PATIENCE || self.last_picture - first.at >= PATIENCE as i64;
-        let told = video.frame_rate_milli;
-        let rate_known = told.is_some() || self.held.len() >= RATE_FRAMES;
-        if !(waited || (rate_known && self.audio.is_some())) {
-            return Ok(());
-        }
+    /// Goes on air with what was held; `before` brings the timeline of what was on air until now.
+    fn start(&mut self, before: Option<Fragmenter>, events: &mut Vec<Event>) -> Result<(), MediaError> {
+        let (Some(video), Some(first)) = (&self.video, self.held.first()) else { return Ok(()) };
         self.last_sound.get_or_insert(first.at);
+        let told = video.frame_rate_milli;
         let times: Vec<i64> = self.held.iter().map(|picture| picture.at).collect();
-        self.pace = Some(told.map_or_else(|| Pace::of_times(&times), Pace::of_rate));
-        let Some(tracks) = self.tracks() else { return Ok(()) };
-        let mut fragmenter = Fragmenter::new(0, tracks);
+        match &mut self.pace {
+            Some(pace) if self.introduced => pace.restart(),
+            pace => *pace = Some(told.map_or_else(|| Pace::of_times(&times), Pace::of_rate)),
+        }
+        let Some(tracks) = self.wanted_tracks() else { return Ok(()) };
+        let mut fragmenter = match before {
+            Some(mut fragmenter) => {
+                events.extend(fragmenter.reconfigure(tracks)?.map(Event::Part));
+                fragmenter
+            }
+            None => Fragmenter::new(0, tracks),
+        };
+        self.catch_up(fragmenter.edge().unwrap_or(0) as i64);
         events.push(Event::Init(fragmenter.init()?));
         for (at, data) in self.held_audio.drain(..) {
             pass_sound(&mut fragmenter, at, data);
         }
         self.fragmenter = Some(fragmenter);
-        self.changed = false;
+        (self.changed, self.introduced) = (false, true);
         for picture in std::mem::take(&mut self.held) {
             self.pass(picture, events)?;
         }
         Ok(())
+    }
+
+    /// A source whose newest picture lies behind the edge of what was shown is late for good: its time is moved there. What
+    /// was held before that picture is shown fast.
+    fn catch_up(&mut self, edge: i64) {
+        let behind = (edge - self.last_picture).max(0);
+        self.clock.delay(behind);
+        self.held.iter_mut().for_each(|picture| picture.at += behind);
+        self.held_audio.iter_mut().for_each(|(at, _)| *at += behind);
+        self.last_picture += behind;
+        self.last_sound = self.last_sound.map(|at| at + behind);
     }
 
     fn pass(&mut self, picture: Picture, events: &mut Vec<Event>) -> Result<(), MediaError> {
@@ -280,7 +392,7 @@ impl Passthrough {
         }
         let Some(pace) = &mut self.pace else { return Ok(()) };
         let (decode, expected) = pace.next(picture.at);
-        let composition = even_composition(picture.composition_ms, pace.frame_ticks());
+        let composition = even_composition(picture.composition, pace.frame_ticks());
         let too_slow = self.fragmenter.as_ref().is_some_and(|f| expected > f.tracks().part_target);
         if picture.key && (self.changed || too_slow) {
             self.change_tracks(events)?;
@@ -294,7 +406,7 @@ impl Passthrough {
 
     fn change_tracks(&mut self, events: &mut Vec<Event>) -> Result<(), MediaError> {
         self.changed = false;
-        let (Some(tracks), Some(fragmenter)) = (self.tracks(), &mut self.fragmenter) else { return Ok(()) };
+        let (Some(tracks), Some(fragmenter)) = (self.wanted_tracks(), &mut self.fragmenter) else { return Ok(()) };
         if *fragmenter.tracks() == tracks {
             return Ok(());
         }
@@ -303,7 +415,7 @@ impl Passthrough {
         Ok(())
     }
 
-    fn tracks(&self) -> Option<Tracks> {
+    fn wanted_tracks(&self) -> Option<Tracks> {
         let frame_rate_milli = self.pace.as_ref()?.rate_milli();
         Some(Tracks {
             video: self.video.clone()?,
@@ -325,8 +437,8 @@ fn pass_sound(fragmenter: &mut Fragmenter, at: i64, data: Bytes) {
 }
 
 /// A composition time in whole frames where it is that but for its rounding to milliseconds. Ticks.
-fn even_composition(ms: i32, frame_ticks: u32) -> i32 {
-    let (ticks, frame) = (i64::from(ms) * 90, i64::from(frame_ticks.max(1)));
+fn even_composition(ticks: i32, frame_ticks: u32) -> i32 {
+    let (ticks, frame) = (i64::from(ticks), i64::from(frame_ticks.max(1)));
     let even = (ticks + ticks.signum() * frame / 2) / frame * frame;
     (if (even - ticks).abs() <= 135 { even } else { ticks }).clamp(i32::MIN.into(), i32::MAX.into()) as i32
 }

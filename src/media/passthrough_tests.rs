@@ -42,7 +42,7 @@ fn parts(events: &[Event]) -> Vec<(u64, u32, bool)> {
 }
 
 #[test]
-fn who_sends_sound_only_or_nothing_is_given_up_after_ten_seconds() {
+fn who_sends_sound_only_or_nothing_is_given_up_after_a_while() {
     let mut silent = Passthrough::new(200);
     assert!(silent.tick(0).is_empty() && silent.tick(NO_VIDEO - 1).is_empty());
     assert_eq!(fatal(&silent.tick(NO_VIDEO)), Some(ErrorCode::NoVideo));
@@ -143,14 +143,92 @@ fn any_tag() -> impl Strategy<Value = FlvTag> {
     })
 }
 
+/// On air with a group of pictures, and off it again; gives the timeline.
+fn interrupted(passthrough: &mut Passthrough) -> Fragmenter {
+    passthrough.take(&video_config(), 0);
+    passthrough.take(&sound_config(), 0);
+    (0..27u32).for_each(|n| drop(passthrough.take(&picture(n * 33, n == 0), u64::from(n) * 3000)));
+    let (cut, fragmenter) = passthrough.leave();
+    assert!(cut.is_some_and(|cut| cut.frames == 3), "what was begun is whole");
+    fragmenter.expect("it was on air")
+}
+
+#[test]
+fn what_has_piled_up_in_a_pause_is_not_shown() {
+    let mut passthrough = Passthrough::new(200);
+    let line = interrupted(&mut passthrough);
+    // Three seconds later it sends all at once, with a keyframe each second.
+    for n in 30..121u32 {
+        passthrough.take(&picture(n * 33, n % 30 == 0), 364_000);
+        assert_eq!(passthrough.is_ready(364_000), n >= 120, "{n}");
+    }
+    let mut events = passthrough.begin(Some(line));
+    assert_eq!(inits(&events), [true]);
+    events.extend((121..130).flat_map(|n| passthrough.take(&picture(n * 33, false), u64::from(n) * 2970)));
+    let first = parts(&events)[0];
+    assert!(first.2 && first.0 + 3_000 >= 120 * 33 * 90, "{first:?}");
+}
+
+#[test]
+fn a_source_that_stays_late_is_shown_all_the_same() {
+    let mut passthrough = Passthrough::new(200);
+    let mut line = interrupted(&mut passthrough);
+    // What stood in for it has come to five seconds.
+    line.interrupt().expect("a whole part");
+    let late = 2 * 90_000;
+    let mut waited = None;
+    for n in 30..150u32 {
+        let now = u64::from(n) * 2970 + late;
+        passthrough.take(&picture(n * 33, n % 30 == 0), now);
+        if waited.is_none() && passthrough.is_ready(now) {
+            waited = Some((n, passthrough.begin(Some(line))));
+            break;
+        }
+        line.interrupt().expect("a whole part");
+    }
+    let (n, events) = waited.expect("it begins");
+    assert!((75..78).contains(&n), "after a second and a half: {n}");
+    assert_eq!(inits(&events), [true]);
+}
+
+#[test]
+fn another_publisher_begins_with_what_it_sends_itself() {
+    let mut passthrough = Passthrough::new(200);
+    let line = interrupted(&mut passthrough);
+    passthrough.forget();
+    passthrough.take(&picture(0, true), 300_000);
+    assert!(!passthrough.is_ready(300_000), "nobody knows how to decode it");
+    passthrough.take(&video_config(), 300_000);
+    passthrough.take(&picture(0, true), 300_000);
+    assert!(!passthrough.is_ready(300_000 + PATIENCE - 1) && passthrough.is_ready(300_000 + PATIENCE));
+    assert_eq!(inits(&passthrough.begin(Some(line))), [false]);
+    assert_eq!(fatal(&passthrough.tick(10_000_000)), None, "it had a picture");
+    passthrough.leave();
+    passthrough.forget();
+    passthrough.tick(300_000);
+    assert_eq!(fatal(&passthrough.tick(300_000 + NO_VIDEO)), Some(ErrorCode::NoVideo));
+}
+
 proptest! {
     #[test]
-    fn whatever_comes_time_never_goes_back(tags in proptest::collection::vec((any_tag(), 0u64..30_000), 0..120)) {
+    fn whatever_comes_time_never_goes_back(tags in proptest::collection::vec((any_tag(), 0u64..30_000, 0..20), 0..120)) {
         let mut passthrough = Passthrough::new(200);
         let (mut now, mut edge, mut target) = (1_000_000, 0, 0);
-        for (tag, pause) in tags {
+        let mut line: Option<Fragmenter> = None;
+        for (tag, pause, what) in tags {
             now += pause;
-            for event in passthrough.take(&tag, now) {
+            let mut events = passthrough.take(&tag, now);
+            if what < 2 && line.is_none() {
+                let (cut, fragmenter) = passthrough.leave();
+                events.extend(cut.map(Event::Part));
+                line = fragmenter;
+                if what == 0 {
+                    passthrough.forget();
+                }
+            } else if passthrough.is_ready(now) && let Some(line) = line.take() {
+                events.extend(passthrough.begin(Some(line)));
+            }
+            for event in events {
                 match event {
                     Event::Init(init) => target = init.part_target,
                     Event::Part(cut) => {

@@ -21,6 +21,9 @@ const SKIP_UNTIL: u64 = 6 * TARGET_DURATION;
 /// Complete segments that are listed by their parts too: three target durations (RFC 8216bis 4.4.4.9).
 pub const SEGMENTS_WITH_PARTS: usize = 3;
 
+/// EXTINF of a number that never was media, ticks: as good as nothing, yet no player divides by zero.
+const LEFT_OUT: u64 = TIMESCALE as u64 / 1000;
+
 /// Lines of the segments that will never change again.
 #[derive(Debug, Clone, Default)]
 pub struct Settled {
@@ -52,6 +55,35 @@ impl Settled {
         write_segment(&mut self.text, segment, before, epoch_us, &[]);
     }
 
+    /// Adds segments in order, with what is missing between them.
+    pub fn push_all(&mut self, segments: &[Segment], epoch_us: i64) {
+        for (index, segment) in segments.iter().enumerate() {
+            if let Some(before) = index.checked_sub(1).map(|before| &segments[before]) {
+                if segment.resumed {
+                    self.push_left_out(before, segment.msn, epoch_us);
+                } else {
+                    self.push_missing(before, segment, epoch_us);
+                }
+            }
+            self.push(segment, epoch_us);
+        }
+    }
+
+    /// Lists numbers that never were media, as gaps that take no time: the segment that follows says by a discontinuity and
+    /// its program date time when it was.
+    pub fn push_left_out(&mut self, before: &Segment, until_msn: u64, epoch_us: i64) {
+        let end = before.start + before.duration;
+        for msn in before.msn + 1..until_msn {
+            self.push_gap(before, msn, end + (msn - before.msn - 1) * LEFT_OUT, LEFT_OUT, epoch_us);
+        }
+    }
+
+    fn push_gap(&mut self, before: &Segment, msn: u64, start: u64, duration: u64, epoch_us: i64) {
+        self.text.push_str("#EXT-X-GAP\n");
+        let facts = Segment { discontinuity: false, cut: false, ..before.clone() };
+        self.push(&Segment { msn, start, duration, ..facts }, epoch_us);
+    }
+
     /// Lists what was never recorded between two segments as EXT-X-GAP (RFC 8216bis 4.4.4.7): media sequence numbers stay
     /// those that live viewers saw, and players step over the hole.
     fn push_missing(&mut self, before: &Segment, after: &Segment, epoch_us: i64) {
@@ -61,10 +93,7 @@ impl Settled {
         for number in 0..missing {
             let start = end + hole * number / missing;
             let duration = (end + hole * (number + 1) / missing - start).min(MAX_SEGMENT);
-            let msn = before.msn + 1 + number;
-            let gap = Segment { msn, start, duration, discontinuity: false, ..before.clone() };
-            self.text.push_str("#EXT-X-GAP\n");
-            self.push(&gap, epoch_us);
+            self.push_gap(before, before.msn + 1 + number, start, duration, epoch_us);
         }
     }
 
@@ -134,12 +163,7 @@ pub(super) fn media(window: &Window, delta: bool) -> Bytes {
 /// The media playlist of a finished recording, all segments from the first.
 pub fn recording(segments: &[Segment], epoch_us: i64) -> Bytes {
     let mut settled = Settled::default();
-    for (index, segment) in segments.iter().enumerate() {
-        if let Some(before) = index.checked_sub(1).map(|before| &segments[before]) {
-            settled.push_missing(before, segment, epoch_us);
-        }
-        settled.push(segment, epoch_us);
-    }
+    settled.push_all(segments, epoch_us);
     let mut text = String::with_capacity(settled.text.len() + 256);
     let independent = segments.iter().all(|segment| segment.independent);
     write_basics(&mut text, segments.first().map_or(0, |segment| segment.msn), true, independent);
@@ -204,6 +228,11 @@ pub fn part_uri(msn: u64, index: usize) -> String {
     format!("part-{msn}.{index}.m4s")
 }
 
+/// A segment that is shorter than live viewers saw it has another name: bytes under one URI never change.
+pub fn segment_uri(msn: u64, cut: bool) -> String {
+    format!("{}-{msn}.m4s", if cut { "cut" } else { "seg" })
+}
+
 /// How many of the settled segments a delta update leaves out: those that end before the skip boundary.
 fn skippable(settled: &Settled, listed_after: u64) -> usize {
     let boundary = SKIP_UNTIL * u64::from(TIMESCALE);
@@ -261,7 +290,8 @@ fn write_header(text: &mut String, window: &Window) {
 fn write_segment(text: &mut String, segment: &Segment, before: Option<u32>, epoch_us: i64, parts: &[WindowPart]) {
     write_head(text, segment, before, epoch_us);
     write_parts(text, segment.msn, parts);
-    let _ = writeln!(text, "#EXTINF:{:.5},\nseg-{}.m4s", ticks_to_seconds(segment.duration), segment.msn);
+    let _ =
+        writeln!(text, "#EXTINF:{:.5},\n{}", ticks_to_seconds(segment.duration), segment_uri(segment.msn, segment.cut));
 }
 
 /// What stands before a segment's first part or its EXTINF. `before` is the init of the segment listed before it; the

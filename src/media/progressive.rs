@@ -241,7 +241,8 @@ impl Track {
             return;
         };
         let wanted = ((at - self.start) * self.timescale as f64).round() as i64;
-        let duration = (i64::from(last.duration) + wanted - self.duration as i64).clamp(0, i64::from(u32::MAX));
+        // Not to nothing: two samples at one time are an error to readers.
+        let duration = (i64::from(last.duration) + wanted - self.duration as i64).clamp(1, i64::from(u32::MAX));
         self.duration = self.duration - u64::from(last.duration) + duration as u64;
         last.duration = duration as u32;
     }

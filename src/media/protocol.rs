@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 /// Raised with every change to a message.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// Longest frame on the socket, in bytes. A part of 500 ms at 40 Mbit/s is 2.5 MB.
 pub const MAX_FRAME: usize = 16 << 20;
@@ -23,6 +23,8 @@ pub enum ToWorker {
     Keyframe,
     /// One FLV tag of the publisher that this worker serves (only with [`Task::Publisher`]).
     Tag(FlvTag),
+    /// The publisher is gone: its media is complete, the slate stands in for it, and tags that follow are another session's.
+    Gone,
     /// Flush what is whole, say [`FromWorker::Ended`], exit 0.
     Stop,
 }
@@ -72,6 +74,8 @@ pub enum VideoInput {
     TestPattern,
     /// A camera by [`Device::id`].
     Camera(String),
+    /// One whose own H.264 is to be passed through, as far as that goes.
+    EncodingCamera(String),
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -203,6 +207,10 @@ pub enum SourceState {
     VideoLost,
     /// The sound is lost; silence takes its place.
     AudioLost,
+    /// The publisher is gone; the slate is shown until it comes back.
+    PublisherGone,
+    /// The publisher is connected and its picture stands still; the slate is shown in its place.
+    PublisherStill,
 }
 
 /// A camera or a microphone.
@@ -227,7 +235,7 @@ pub enum DeviceKind {
     Microphone,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct DeviceFormat {
     /// `raw`, `mjpeg` or `h264`.
     pub encoding: String,
@@ -253,6 +261,8 @@ pub enum ErrorCode {
     /// The camera cannot be opened (busy, gone, no permission).
     CameraUnavailable,
     MicrophoneUnavailable,
+    /// The camera's own H.264 cannot be passed through; it is decoded and encoded again.
+    EncodedAnew,
     /// No encoder works.
     NoEncoder,
     /// The publisher sends something else than H.264 and AAC.

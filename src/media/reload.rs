@@ -30,6 +30,10 @@ pub fn playlist(window: &Window, wanted: Wanted) -> Answer {
     if wanted.msn > window.next_msn + 2 {
         return Answer::TooFar;
     }
+    // About to go on after a restart: what was asked for may never have been, but something new is on its way.
+    if window.newest_part().is_none() {
+        return Answer::Wait;
+    }
     if wanted.msn < window.next_msn {
         return match wanted.part {
             // A part beyond a complete segment's last is part 0 of the one after it.

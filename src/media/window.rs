@@ -34,6 +34,10 @@ pub struct Segment {
     pub discontinuity: bool,
     /// Begins with a keyframe.
     pub independent: bool,
+    /// The first one after the program ended in mid-broadcast: numbers missing before it never were media.
+    pub resumed: bool,
+    /// Shorter than the segment that live viewers saw under this number.
+    pub cut: bool,
 }
 
 /// A segment whose parts are still in memory.
@@ -105,8 +109,12 @@ impl Window {
     }
 
     /// Whether a player can begin near the live edge: a complete segment is listed, and behind it as much as PART-HOLD-BACK.
-    /// One that begins in the very first segment reads whole segments for a while instead of parts (hls.js 1.7).
+    /// One that begins in the very first segment reads whole segments for a while instead of parts (hls.js 1.7), and so does
+    /// one that finds no part at all, as when the broadcast is about to go on after a restart.
     pub fn is_playable(&self) -> bool {
+        if self.newest_part().is_none() {
+            return false;
+        }
         let first = if self.next_msn > self.first_msn { self.first_segment } else { return false };
         self.first_msn > 0 || self.duration >= first + 3 * u64::from(self.part_target)
     }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use super::throttle::Who;
 use super::{Accounts, PeopleError};
-use crate::accounts::token::{self, TokenHash};
+use crate::accounts::token::{Term, TokenHash};
 use crate::accounts::{Role, account};
 use crate::base::{clock, ids};
 use crate::store::{Connection, StoreError, accounts, sessions};
 
-/// `last_seen_at` is written at most this often, to spare the disk.
+/// That a session is used is written at most this often, to spare the disk.
 const TOUCH_EVERY_MS: i64 = 10 * 60_000;
 
 /// One try at signing in.
@@ -134,17 +134,17 @@ impl Accounts {
         let csrf = ids::secret_256();
         let device = device.filter(|device| looks_like_secret(device)).unwrap_or_else(ids::secret_256);
         let begin = move |tx: &Connection| -> Result<SignedIn, SignInError> {
-            let now = clock::wall_ms();
+            let now = clock::moment();
             // The password or the account may have changed while the hash was being checked.
             let unchanged = accounts::password_hash(tx, &candidate.id)?.is_some_and(|hash| hash == candidate.hash);
             let account = accounts::get(tx, &candidate.id)?.filter(|account| account.disabled_at.is_none());
             let Some(account) = account.filter(|_| unchanged) else { return Err(SignInError::Wrong) };
-            sessions::delete_ended(tx, now)?;
+            sessions::delete_ended(tx, &now)?;
             if let Some(old) = replaces {
                 sessions::delete(tx, TokenHash::of(&old))?;
             }
-            sessions::insert(tx, TokenHash::of(&token), &account.id, &csrf, now)?;
-            sessions::know_device(tx, TokenHash::of_device(&device, &account.id), &account.id, now)?;
+            sessions::insert(tx, TokenHash::of(&token), &account.id, &csrf, &now)?;
+            sessions::know_device(tx, TokenHash::of_device(&device, &account.id), &account.id, now.wall_ms)?;
             let person = Person { id: account.id, username: account.username, role: account.role };
             Ok(SignedIn { token, csrf, device, person })
         };
@@ -168,20 +168,18 @@ impl Accounts {
         let Some(row) = self.inner.db.read(move |connection| sessions::get(connection, token)).await? else {
             return Ok(None);
         };
-        let now = clock::wall_ms();
-        if !token::session_holds(row.last_seen_at, row.expires_at, now) {
-            return Ok(None);
-        }
-        if now - row.last_seen_at >= TOUCH_EVERY_MS {
-            self.touch(token, now).await;
+        let now = clock::moment();
+        let Some(term) = row.term.at(&now) else { return Ok(None) };
+        if row.term.boot != term.boot || now.monotonic_ms - term.seen_ms >= TOUCH_EVERY_MS {
+            self.touch(token, term.touched(&now)).await;
         }
         let person = Person { id: row.account_id, username: row.username, role: row.role };
         Ok(Some(Session { person, csrf: row.csrf, token }))
     }
 
     /// Somebody who is signed in stays so on a full disk: a failure here only costs idle time.
-    async fn touch(&self, token: TokenHash, now: i64) {
-        let touched: Result<(), StoreError> = self.inner.db.write(move |tx| sessions::touch(tx, token, now)).await;
+    async fn touch(&self, token: TokenHash, term: Term) {
+        let touched: Result<(), StoreError> = self.inner.db.write(move |tx| sessions::set_term(tx, token, &term)).await;
         if let Err(error) = touched {
             tracing::warn!(%error, "a session's time could not be written");
         }

@@ -2,7 +2,7 @@
 
 use super::testing::{PASSWORD, attempt, empty_house, house};
 use super::*;
-use crate::accounts::token::{SESSION_IDLE_MS, TokenHash};
+use crate::accounts::token::{SESSION_IDLE_MS, Term, TokenHash};
 use crate::accounts::{Audience, Role};
 use crate::base::clock;
 use crate::store::{audit, sessions};
@@ -82,12 +82,15 @@ async fn sessions_end_when_idle_and_are_kept_alive_by_use() {
     let house = house().await;
     let token = house.sign_in("admin").await.token;
     let hash = TokenHash::of(&token);
-    let seen = async |at: i64| house.db.write(move |tx| sessions::touch(tx, hash, at)).await.unwrap();
-    let now = clock::wall_ms();
+    let term = async || house.db.read(move |c| sessions::get(c, hash)).await.unwrap().unwrap().term;
+    let seen = async |seen_ms: i64| {
+        let term = Term { seen_ms, ..term().await };
+        house.db.write(move |tx| sessions::set_term(tx, hash, &term)).await.unwrap();
+    };
+    let now = clock::moment().monotonic_ms;
     seen(now - SESSION_IDLE_MS / 2).await;
     assert!(house.is_signed_in(&token).await);
-    let row = house.db.read(move |c| sessions::get(c, hash)).await.unwrap().unwrap();
-    assert!(row.last_seen_at >= now, "use was noted");
+    assert!(term().await.seen_ms >= now, "use was noted");
     seen(now - SESSION_IDLE_MS).await;
     assert!(!house.is_signed_in(&token).await);
 }

@@ -26,6 +26,12 @@ pub struct Broadcast {
     pub ended_at: Option<i64>,
     /// Wall clock of tick 0, microseconds since 1970.
     pub epoch_us: i64,
+    /// The boot in which it was last on air, see `clock::boot`.
+    pub boot_id: Option<String>,
+    /// `CLOCK_MONOTONIC` of that boot at tick 0, nanoseconds; negative when the broadcast began in an earlier boot.
+    pub base_ns: i64,
+    /// Source id of the microphone that was chosen; none for the camera's own.
+    pub microphone: Option<String>,
     /// 90 kHz ticks of media; final once ended.
     pub duration: u64,
     pub gaps: u64,
@@ -34,11 +40,53 @@ pub struct Broadcast {
     pub hidden: bool,
     pub trashed_at: Option<i64>,
     pub has_thumbnail: bool,
+    /// Never deleted by siaran itself.
+    pub pinned: bool,
+    /// There was room to record it.
+    pub recorded: bool,
+    /// From when its age counts, in the library or in the trash; none until the clock can be trusted.
+    pub aged_from: Option<i64>,
+}
+
+impl Broadcast {
+    /// A recording of which nothing else is known. For staff alone: those who might watch it may have been few.
+    pub fn bare(id: &str, title: &str, epoch_us: i64) -> Broadcast {
+        Broadcast {
+            id: id.to_owned(),
+            title: title.to_owned(),
+            description: String::new(),
+            tags: Vec::new(),
+            audience: Audience::Staff,
+            pin: None,
+            state: BroadcastState::Ended,
+            failure: None,
+            source: String::from("test"),
+            source_kind: SourceKind::Test,
+            account_id: None,
+            stream_key_id: None,
+            created_at: epoch_us / 1000,
+            started_at: None,
+            ended_at: None,
+            epoch_us,
+            boot_id: None,
+            base_ns: 0,
+            microphone: None,
+            duration: 0,
+            gaps: 0,
+            size: 0,
+            hidden: false,
+            trashed_at: None,
+            has_thumbnail: false,
+            pinned: false,
+            recorded: true,
+            aged_from: None,
+        }
+    }
 }
 
 const COLUMNS: &str = "b.id, b.title, b.description, b.tags, b.audience, b.pin, b.state, b.failure, b.source, b.source_kind, \
     b.account_id, b.stream_key_id, b.created_at, b.started_at, b.ended_at, b.epoch_us, b.duration, b.gaps, b.size, \
-    b.hidden, b.trashed_at, b.thumbnail IS NOT NULL";
+    b.hidden, b.trashed_at, b.thumbnail IS NOT NULL, b.pinned, b.recorded, b.aged_from, b.boot_id, b.base_ns, b.microphone";
 
 fn from_row(row: &Row<'_>) -> Result<Broadcast> {
     let tags: String = row.get(3)?;
@@ -65,6 +113,12 @@ fn from_row(row: &Row<'_>) -> Result<Broadcast> {
         hidden: row.get(19)?,
         trashed_at: row.get(20)?,
         has_thumbnail: row.get(21)?,
+        pinned: row.get(22)?,
+        recorded: row.get(23)?,
+        aged_from: row.get(24)?,
+        boot_id: row.get(25)?,
+        base_ns: row.get::<_, Option<i64>>(26)?.unwrap_or(0),
+        microphone: row.get(27)?,
     })
 }
 
@@ -77,8 +131,8 @@ fn term<T>(row: &Row<'_>, index: usize, parse: fn(&str) -> Option<T>) -> Result<
 pub fn insert(connection: &Connection, broadcast: &Broadcast) -> Result<()> {
     connection.execute(
         "INSERT INTO broadcasts (id, title, description, tags, audience, pin, state, source, source_kind, account_id,
-             stream_key_id, created_at, started_at, epoch_us)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+             stream_key_id, created_at, started_at, epoch_us, recorded, boot_id, base_ns, microphone)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
         params![
             broadcast.id,
             broadcast.title,
@@ -94,6 +148,10 @@ pub fn insert(connection: &Connection, broadcast: &Broadcast) -> Result<()> {
             broadcast.created_at,
             broadcast.started_at,
             broadcast.epoch_us,
+            broadcast.recorded,
+            broadcast.boot_id,
+            broadcast.base_ns,
+            broadcast.microphone,
         ],
     )?;
     Ok(())
@@ -111,6 +169,8 @@ pub struct Filter {
     /// Only these audiences; empty for all.
     pub audiences: Vec<Audience>,
     pub hidden_too: bool,
+    /// Not those that went on air without being recorded.
+    pub recorded_only: bool,
     /// Only what is in the trash; otherwise only what is not.
     pub trashed: bool,
     /// Words to search for, each as a prefix; empty for all.
@@ -129,14 +189,21 @@ pub fn list(connection: &Connection, filter: &Filter) -> Result<Vec<Broadcast>> 
     if !filter.hidden_too {
         sql.push_str(" AND b.hidden = 0");
     }
+    if filter.recorded_only {
+        sql.push_str(" AND b.recorded = 1");
+    }
     one_of(&mut sql, &mut values, "b.state", filter.states.iter().map(|state| state.as_str()));
     one_of(&mut sql, &mut values, "b.audience", filter.audiences.iter().map(|audience| audience.as_str()));
     if let Some(tag) = &filter.tag {
         sql.push_str(" AND instr(char(10) || b.tags || char(10), char(10) || ? || char(10)) > 0");
         values.push(tag.clone().into());
     }
-    let words = match_expression(&filter.search);
-    if !words.is_empty() {
+    if !filter.search.trim().is_empty() {
+        let words = match_expression(&filter.search);
+        if words.is_empty() {
+            // Nothing but punctuation, which is in no index.
+            return Ok(Vec::new());
+        }
         sql.push_str(" AND b.rowid IN (SELECT rowid FROM library_search WHERE library_search MATCH ?)");
         values.push(words.into());
     }
@@ -177,6 +244,7 @@ pub struct Edit {
     pub audience: Option<Audience>,
     pub pin: Option<Option<String>>,
     pub hidden: Option<bool>,
+    pub pinned: Option<bool>,
 }
 
 /// Whether the broadcast exists.
@@ -184,7 +252,7 @@ pub fn edit(connection: &Connection, id: &str, edit: &Edit) -> Result<bool> {
     let changed = connection.execute(
         "UPDATE broadcasts SET title = coalesce(?2, title), description = coalesce(?3, description),
              tags = coalesce(?4, tags), audience = coalesce(?5, audience), pin = iif(?6, ?7, pin),
-             hidden = coalesce(?8, hidden) WHERE id = ?1",
+             hidden = coalesce(?8, hidden), pinned = coalesce(?9, pinned) WHERE id = ?1",
         params![
             id,
             edit.title,
@@ -194,6 +262,7 @@ pub fn edit(connection: &Connection, id: &str, edit: &Edit) -> Result<bool> {
             edit.pin.is_some(),
             edit.pin.as_ref().and_then(Option::as_ref),
             edit.hidden,
+            edit.pinned,
         ],
     )?;
     Ok(changed > 0)
@@ -214,17 +283,28 @@ pub struct Outcome {
     pub state: BroadcastState,
     pub failure: Option<String>,
     pub ended_at: i64,
+    /// From when its age counts; none while the clock cannot be trusted.
+    pub aged_from: Option<i64>,
 }
 
 /// Closes a broadcast; duration, gaps and size are summed from its segments.
 pub fn finish(connection: &Connection, id: &str, outcome: &Outcome) -> Result<()> {
     connection.execute(
-        "UPDATE broadcasts SET state = ?2, failure = ?3, ended_at = ?4,
+        "UPDATE broadcasts SET state = ?2, failure = ?3, ended_at = ?4, aged_from = ?5 WHERE id = ?1",
+        params![id, outcome.state.as_str(), outcome.failure, outcome.ended_at, outcome.aged_from],
+    )?;
+    sum_up(connection, id)
+}
+
+/// Sums a broadcast's duration, gaps and size from its segments.
+pub fn sum_up(connection: &Connection, id: &str) -> Result<()> {
+    connection.execute(
+        "UPDATE broadcasts SET
              duration = (SELECT coalesce(sum(duration), 0) FROM segments WHERE broadcast_id = ?1 AND rendition = 0),
              gaps = (SELECT coalesce(sum(discontinuity), 0) FROM segments WHERE broadcast_id = ?1 AND rendition = 0),
              size = (SELECT coalesce(sum(length), 0) FROM segments WHERE broadcast_id = ?1)
          WHERE id = ?1",
-        params![id, outcome.state.as_str(), outcome.failure, outcome.ended_at],
+        [id],
     )?;
     Ok(())
 }
@@ -235,15 +315,92 @@ pub fn unfinished(connection: &Connection) -> Result<Vec<String>> {
     statement.query_map([], |row| row.get(0))?.collect()
 }
 
-/// Into the trash, or out of it with none. Whether the broadcast exists.
-pub fn set_trashed(connection: &Connection, id: &str, trashed_at: Option<i64>) -> Result<bool> {
-    Ok(connection.execute("UPDATE broadcasts SET trashed_at = ?2 WHERE id = ?1", params![id, trashed_at])? > 0)
+/// Ids of all broadcasts.
+pub fn ids(connection: &Connection) -> Result<Vec<String>> {
+    connection.prepare("SELECT id FROM broadcasts")?.query_map([], |row| row.get(0))?.collect()
 }
 
-/// Ids of what was put into the trash before a time, milliseconds since 1970. A clock that has gone back names less, never more.
-pub fn trashed_before(connection: &Connection, before: i64) -> Result<Vec<String>> {
-    let mut statement = connection.prepare("SELECT id FROM broadcasts WHERE trashed_at < ?1")?;
-    statement.query_map([before], |row| row.get(0))?.collect()
+/// Says when a broadcast began, milliseconds since 1970.
+pub fn set_started(connection: &Connection, id: &str, started_at: i64) -> Result<()> {
+    connection
+        .execute("UPDATE broadcasts SET started_at = ?2, created_at = ?2 WHERE id = ?1", params![id, started_at])?;
+    Ok(())
+}
+
+/// Labels that this boot wrote while the wall clock was wrong are written anew, all of a broadcast together. `zero_us` is the
+/// wall clock at `CLOCK_MONOTONIC` zero, microseconds since 1970. Only what is over: a playlist that players follow keeps
+/// its dates. Ids of what has changed.
+pub fn relabel(connection: &Connection, boot_id: &str, zero_us: i64, tolerance_us: i64) -> Result<Vec<String>> {
+    let mut statement = connection.prepare_cached(
+        "WITH wrong AS (
+             SELECT id AS of, ?2 + base_ns / 1000 - epoch_us AS off_us FROM broadcasts
+             WHERE boot_id = ?1 AND state IN ('ended', 'failed') AND abs(?2 + base_ns / 1000 - epoch_us) > ?3)
+         UPDATE broadcasts SET epoch_us = epoch_us + off_us, created_at = created_at + off_us / 1000,
+             started_at = started_at + off_us / 1000, ended_at = ended_at + off_us / 1000
+         FROM wrong WHERE id = of RETURNING id",
+    )?;
+    statement.query_map(params![boot_id, zero_us, tolerance_us], |row| row.get(0))?.collect()
+}
+
+/// A broadcast goes on in this boot.
+pub fn set_timeline(connection: &Connection, id: &str, boot_id: &str, base_ns: i64) -> Result<()> {
+    connection
+        .execute("UPDATE broadcasts SET boot_id = ?2, base_ns = ?3 WHERE id = ?1", params![id, boot_id, base_ns])?;
+    Ok(())
+}
+
+/// Into the trash, or out of it with none; either way its age counts anew. Whether the broadcast exists.
+pub fn set_trashed(connection: &Connection, id: &str, trashed_at: Option<i64>, aged_from: Option<i64>) -> Result<bool> {
+    let sql = "UPDATE broadcasts SET trashed_at = ?2, aged_from = ?3 WHERE id = ?1";
+    Ok(connection.execute(sql, params![id, trashed_at, aged_from])? > 0)
+}
+
+/// What retention goes by: a broadcast that is over, in the library or in the trash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    pub id: String,
+    /// Bytes of media.
+    pub size: u64,
+    /// 90 kHz ticks of media.
+    pub duration: u64,
+    pub pinned: bool,
+    pub trashed: bool,
+    /// Milliseconds since 1970; none while that is not known.
+    pub aged_from: Option<i64>,
+}
+
+/// Everything that is over, in the order in which it was made, whatever the clock said then.
+pub fn held(connection: &Connection) -> Result<Vec<Held>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, size, duration, pinned, trashed_at IS NOT NULL, aged_from FROM broadcasts
+         WHERE state IN ('ended', 'failed') ORDER BY rowid",
+    )?;
+    let held = |row: &Row<'_>| {
+        Ok(Held {
+            id: row.get(0)?,
+            size: row.get(1)?,
+            duration: row.get(2)?,
+            pinned: row.get(3)?,
+            trashed: row.get(4)?,
+            aged_from: row.get(5)?,
+        })
+    };
+    statement.query_map([], held)?.collect()
+}
+
+/// The clock has come right: ages that were not known count from now.
+pub fn begin_ages(connection: &Connection, now: i64) -> Result<()> {
+    let sql = "UPDATE broadcasts SET aged_from = ?1 WHERE aged_from IS NULL AND state IN ('ended', 'failed')";
+    connection.execute(sql, [now])?;
+    Ok(())
+}
+
+/// The newest time before `limit` with which anything was labelled, milliseconds since 1970.
+pub fn newest_time(connection: &Connection, limit: i64) -> Result<Option<i64>> {
+    let sql = "SELECT max(at) FROM (SELECT max(created_at) AS at FROM broadcasts WHERE created_at < ?1
+             UNION ALL SELECT max(ended_at) FROM broadcasts WHERE ended_at < ?1
+             UNION ALL SELECT max(at) FROM audit WHERE at < ?1)";
+    connection.query_row(sql, [limit], |row| row.get(0))
 }
 
 pub fn delete(connection: &Connection, id: &str) -> Result<()> {
@@ -273,6 +430,10 @@ pub struct Totals {
     pub bytes: u64,
     /// Bytes of media in the trash.
     pub trash_bytes: u64,
+    /// Bytes of pinned media outside the trash.
+    pub pinned_bytes: u64,
+    /// Bytes of all thumbnails.
+    pub thumbnail_bytes: u64,
 }
 
 /// How much there is, outside and inside the trash.
@@ -280,9 +441,18 @@ pub fn totals(connection: &Connection) -> Result<Totals> {
     let sql = "SELECT count(*) FILTER (WHERE trashed_at IS NULL), \
         coalesce(sum(duration) FILTER (WHERE trashed_at IS NULL), 0), \
         coalesce(sum(size) FILTER (WHERE trashed_at IS NULL), 0), \
-        coalesce(sum(size) FILTER (WHERE trashed_at IS NOT NULL), 0) FROM broadcasts WHERE state = 'ended'";
+        coalesce(sum(size) FILTER (WHERE trashed_at IS NOT NULL), 0), \
+        coalesce(sum(size) FILTER (WHERE trashed_at IS NULL AND pinned), 0), \
+        (SELECT coalesce(sum(length(thumbnail)), 0) FROM broadcasts) FROM broadcasts WHERE state = 'ended' AND recorded";
     connection.query_row(sql, [], |row| {
-        Ok(Totals { recordings: row.get(0)?, ticks: row.get(1)?, bytes: row.get(2)?, trash_bytes: row.get(3)? })
+        Ok(Totals {
+            recordings: row.get(0)?,
+            ticks: row.get(1)?,
+            bytes: row.get(2)?,
+            trash_bytes: row.get(3)?,
+            pinned_bytes: row.get(4)?,
+            thumbnail_bytes: row.get(5)?,
+        })
     })
 }
 

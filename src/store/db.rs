@@ -9,20 +9,22 @@ use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use super::migrate;
+use crate::base::clock;
 
 pub use super::error::StoreError;
 
 /// The file's name inside the data directory.
 pub const FILE_NAME: &str = "siaran.db";
 
-/// How long a transaction waits for another process (`siaran account`) before it answers [`StoreError::Locked`].
+/// How long a transaction waits for another process (`siaran account`) before it answers [`StoreError::Locked`], its time in
+/// the queue included: of many that wait, the last is not answered later than the first.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const READERS: usize = 2;
 /// A write-ahead log that grew in a burst is cut back to this many bytes at the next checkpoint.
@@ -41,6 +43,14 @@ struct Pool {
     writer: Option<mpsc::Sender<Job>>,
     readers: Option<mpsc::Sender<Job>>,
     threads: Vec<JoinHandle<()>>,
+    busy_timeout: Duration,
+}
+
+/// Until when a write waits for other processes.
+#[derive(Clone, Copy)]
+struct Patience {
+    since: Instant,
+    most: Duration,
 }
 
 impl Db {
@@ -59,7 +69,7 @@ impl Db {
         let writer = open_writer(path, busy_timeout)?;
         let readers: Vec<Connection> =
             (0..READERS).map(|_| open_reader(path, busy_timeout)).collect::<Result<_, _>>()?;
-        Ok(Db { pool: Arc::new(Pool::start(writer, readers)?) })
+        Ok(Db { pool: Arc::new(Pool::start(writer, readers, busy_timeout)?) })
     }
 
     /// Runs `work` in an immediate transaction, committed and synced to the disk when it returns `Ok`, else undone.
@@ -71,7 +81,8 @@ impl Db {
         E: From<StoreError> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        send(&self.pool.writer, move |connection| drop(reply.send(in_write(connection, work))))?;
+        let patience = self.pool.patience();
+        send(&self.pool.writer, move |connection| drop(reply.send(in_write(connection, patience, work))))?;
         answer.await.unwrap_or_else(|_| Err(StoreError::Panicked.into()))
     }
 
@@ -95,7 +106,8 @@ impl Db {
         E: From<StoreError> + Send + 'static,
     {
         let (reply, answer) = mpsc::sync_channel(1);
-        send(&self.pool.writer, move |connection| drop(reply.send(in_write(connection, work))))?;
+        let patience = self.pool.patience();
+        send(&self.pool.writer, move |connection| drop(reply.send(in_write(connection, patience, work))))?;
         answer.recv().unwrap_or_else(|_| Err(StoreError::Panicked.into()))
     }
 
@@ -112,8 +124,44 @@ impl Db {
     }
 }
 
+/// Writes the database at `from` as it is at one instant to the new file `to`, changed by `work`, synced, without a log beside
+/// it. Other processes may write meanwhile.
+pub fn snapshot(
+    from: &Path,
+    to: &Path,
+    work: impl FnOnce(&Transaction<'_>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    migrate::refuse_newer_header(from)?;
+    create_private(to).map_err(|error| StoreError::from_io(&error))?;
+    let place = to.to_str().ok_or(StoreError::CannotOpen)?;
+    let source = open_reader(from, BUSY_TIMEOUT)?;
+    source.pragma_update(None, "query_only", false)?;
+    source.execute("VACUUM INTO ?1", [place])?;
+    let mut copy = Connection::open(to)?;
+    let tx = copy.transaction()?;
+    work(&tx)?;
+    tx.commit()?;
+    drop(copy);
+    let synced = std::fs::File::open(to).and_then(|file| file.sync_all());
+    synced.map_err(|error| StoreError::from_io(&error))
+}
+
+/// Reads a snapshot without leaving anything beside it.
+pub fn read_snapshot<T>(path: &Path, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    migrate::refuse_newer_header(path)?;
+    let connection = Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    work(&connection)
+}
+
+/// What SQLite itself finds wrong with the file; nothing in a sound one.
+pub fn integrity(connection: &Connection) -> Result<Vec<String>, StoreError> {
+    let mut statement = connection.prepare("PRAGMA integrity_check")?;
+    let lines: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    Ok(lines.into_iter().filter(|line| line != "ok").collect())
+}
+
 impl Pool {
-    fn start(writer: Connection, readers: Vec<Connection>) -> Result<Pool, StoreError> {
+    fn start(writer: Connection, readers: Vec<Connection>, busy_timeout: Duration) -> Result<Pool, StoreError> {
         let (write_jobs, write_queue) = mpsc::channel();
         let (read_jobs, read_queue) = mpsc::channel();
         let mut threads = vec![spawn("db-writer", writer, Arc::new(Mutex::new(write_queue)))?];
@@ -121,7 +169,11 @@ impl Pool {
         for reader in readers {
             threads.push(spawn("db-reader", reader, read_queue.clone())?);
         }
-        Ok(Pool { writer: Some(write_jobs), readers: Some(read_jobs), threads })
+        Ok(Pool { writer: Some(write_jobs), readers: Some(read_jobs), threads, busy_timeout })
+    }
+
+    fn patience(&self) -> Patience {
+        Patience { since: clock::instant(), most: self.busy_timeout }
     }
 }
 
@@ -171,8 +223,11 @@ fn send(
 
 fn in_write<T, E: From<StoreError>>(
     connection: &mut Connection,
+    patience: Patience,
     work: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
 ) -> Result<T, E> {
+    let left = patience.most.saturating_sub(patience.since.elapsed());
+    connection.busy_timeout(left).map_err(StoreError::from)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from)?;
     let answer = work(&transaction)?;
     transaction.commit().map_err(StoreError::from)?;

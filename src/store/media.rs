@@ -15,6 +15,15 @@ pub struct Location {
     pub crc32c: u32,
 }
 
+/// What is kept of a reel to which nothing is added any more.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Closed {
+    pub reel_id: String,
+    pub length: u64,
+    /// BLAKE3 of the whole file.
+    pub blake3: [u8; 32],
+}
+
 /// One row of the index.
 #[derive(Debug, Clone, PartialEq)]
 pub struct IndexedSegment {
@@ -24,8 +33,9 @@ pub struct IndexedSegment {
 
 pub fn insert_init(connection: &Connection, broadcast_id: &str, rendition: u8, number: u32, init: &Init) -> Result<()> {
     connection.execute(
-        "INSERT OR IGNORE INTO inits (broadcast_id, rendition, number, bytes, codecs, width, height, frame_rate_milli, has_audio)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT OR IGNORE INTO inits (broadcast_id, rendition, number, bytes, codecs, width, height, frame_rate_milli, has_audio,
+             part_target)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         params![
             broadcast_id,
             rendition,
@@ -35,7 +45,8 @@ pub fn insert_init(connection: &Connection, broadcast_id: &str, rendition: u8, n
             init.width,
             init.height,
             init.frame_rate_milli,
-            init.has_audio
+            init.has_audio,
+            init.part_target,
         ],
     )?;
     Ok(())
@@ -48,7 +59,7 @@ pub fn init(connection: &Connection, broadcast_id: &str, rendition: u8, number: 
 
 pub fn inits(connection: &Connection, broadcast_id: &str, rendition: u8) -> Result<Vec<Init>> {
     let mut statement = connection.prepare_cached(
-        "SELECT bytes, codecs, width, height, frame_rate_milli, has_audio FROM inits
+        "SELECT bytes, codecs, width, height, frame_rate_milli, has_audio, part_target FROM inits
          WHERE broadcast_id = ?1 AND rendition = ?2 ORDER BY number",
     )?;
     let rows = statement.query_map(params![broadcast_id, rendition], |row| {
@@ -60,7 +71,7 @@ pub fn inits(connection: &Connection, broadcast_id: &str, rendition: u8) -> Resu
             height: row.get(3)?,
             frame_rate_milli: row.get(4)?,
             has_audio: row.get(5)?,
-            part_target: 0,
+            part_target: row.get(6)?,
         })
     })?;
     rows.collect()
@@ -84,8 +95,8 @@ pub fn insert_segment(connection: &Connection, broadcast_id: &str, rendition: u8
     let IndexedSegment { segment, location } = row;
     let mut statement = connection.prepare_cached(
         "INSERT OR IGNORE INTO segments (broadcast_id, rendition, msn, reel_id, offset, length, start, duration, init, discontinuity,
-             independent, crc32c)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+             independent, crc32c, cut, resumed)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
     )?;
     statement.execute(params![
         broadcast_id,
@@ -100,11 +111,14 @@ pub fn insert_segment(connection: &Connection, broadcast_id: &str, rendition: u8
         segment.discontinuity,
         segment.independent,
         location.crc32c,
+        segment.cut,
+        segment.resumed,
     ])?;
     Ok(())
 }
 
-const SEGMENT_COLUMNS: &str = "msn, reel_id, offset, length, start, duration, init, discontinuity, independent, crc32c";
+const SEGMENT_COLUMNS: &str =
+    "msn, reel_id, offset, length, start, duration, init, discontinuity, independent, crc32c, cut, resumed";
 
 fn from_row(row: &Row<'_>) -> Result<IndexedSegment> {
     Ok(IndexedSegment {
@@ -115,6 +129,8 @@ fn from_row(row: &Row<'_>) -> Result<IndexedSegment> {
             init: row.get(6)?,
             discontinuity: row.get(7)?,
             independent: row.get(8)?,
+            cut: row.get(10)?,
+            resumed: row.get(11)?,
         },
         location: Location { reel_id: row.get(1)?, offset: row.get(2)?, length: row.get(3)?, crc32c: row.get(9)? },
     })
@@ -129,6 +145,112 @@ pub fn segments(connection: &Connection, broadcast_id: &str, rendition: u8) -> R
 pub fn segment(connection: &Connection, broadcast_id: &str, rendition: u8, msn: u64) -> Result<Option<IndexedSegment>> {
     let sql = format!("SELECT {SEGMENT_COLUMNS} FROM segments WHERE broadcast_id = ?1 AND rendition = ?2 AND msn = ?3");
     connection.prepare_cached(&sql)?.query_row(params![broadcast_id, rendition, msn], from_row).optional()
+}
+
+/// Nothing is added to the reel any more.
+pub fn close_reel(connection: &Connection, closed: &Closed) -> Result<()> {
+    connection.execute(
+        "UPDATE reels SET length = ?2, blake3 = ?3 WHERE id = ?1",
+        params![closed.reel_id, closed.length, &closed.blake3[..]],
+    )?;
+    Ok(())
+}
+
+/// The hash of a reel that a start has closed.
+pub fn set_hash(connection: &Connection, id: &str, blake3: &[u8; 32]) -> Result<()> {
+    connection.execute("UPDATE reels SET blake3 = ?2 WHERE id = ?1", params![id, &blake3[..]])?;
+    Ok(())
+}
+
+/// The reel is not what was written. Whether that is news.
+pub fn set_damaged(connection: &Connection, id: &str) -> Result<bool> {
+    Ok(connection.execute("UPDATE reels SET damaged = 1 WHERE id = ?1 AND damaged = 0", [id])? > 0)
+}
+
+/// Reels that are not what was written.
+pub fn damaged(connection: &Connection) -> Result<u64> {
+    connection.query_row("SELECT count(*) FROM reels WHERE damaged = 1 AND garbage = 0", [], |row| row.get(0))
+}
+
+/// A reel that was not closed, and where its indexed part ends.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpenReel {
+    pub id: String,
+    pub broadcast_id: String,
+    pub end: u64,
+}
+
+/// Reels that were being written when the program ended.
+pub fn open_reels(connection: &Connection) -> Result<Vec<OpenReel>> {
+    let mut statement = connection.prepare(
+        "SELECT id, broadcast_id, (SELECT coalesce(max(offset + length), 0) FROM segments
+             WHERE segments.broadcast_id = reels.broadcast_id AND reel_id = reels.id)
+         FROM reels WHERE length IS NULL AND garbage = 0",
+    )?;
+    let reel = |row: &Row<'_>| Ok(OpenReel { id: row.get(0)?, broadcast_id: row.get(1)?, end: row.get(2)? });
+    statement.query_map([], reel)?.collect()
+}
+
+/// One reel's row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reel {
+    pub id: String,
+    pub broadcast_id: String,
+    /// Bytes, once it is closed.
+    pub length: Option<u64>,
+    pub blake3: Option<[u8; 32]>,
+    /// Its file must go.
+    pub garbage: bool,
+}
+
+pub fn reels(connection: &Connection) -> Result<Vec<Reel>> {
+    let mut statement =
+        connection.prepare("SELECT id, broadcast_id, length, blake3, garbage FROM reels ORDER BY rowid")?;
+    let reel = |row: &Row<'_>| {
+        let (id, broadcast_id, length) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(Reel { id, broadcast_id, length, blake3: row.get(3)?, garbage: row.get(4)? })
+    };
+    statement.query_map([], reel)?.collect()
+}
+
+/// Where the indexed part of each reel ends, bytes.
+pub fn ends(connection: &Connection) -> Result<std::collections::HashMap<String, u64>> {
+    let mut statement = connection.prepare("SELECT reel_id, max(offset + length) FROM segments GROUP BY reel_id")?;
+    statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}
+
+/// Whether a reel has a row and is not to be deleted.
+pub fn is_kept(connection: &Connection, id: &str) -> Result<bool> {
+    connection.prepare_cached("SELECT 1 FROM reels WHERE id = ?1 AND garbage = 0")?.exists([id])
+}
+
+/// Whether a reel's file must go.
+pub fn is_garbage(connection: &Connection, id: &str) -> Result<bool> {
+    connection.prepare_cached("SELECT 1 FROM reels WHERE id = ?1 AND garbage = 1")?.exists([id])
+}
+
+/// The segments in one reel, in order.
+pub fn segments_of_reel(connection: &Connection, broadcast_id: &str, reel_id: &str) -> Result<Vec<IndexedSegment>> {
+    let sql = format!(
+        "SELECT {SEGMENT_COLUMNS} FROM segments WHERE broadcast_id = ?1 AND reel_id = ?2 ORDER BY rendition, msn"
+    );
+    connection.prepare_cached(&sql)?.query_map([broadcast_id, reel_id], from_row)?.collect()
+}
+
+/// First step of making the index again: only what must be deleted stays known.
+pub fn forget_index(connection: &Connection) -> Result<()> {
+    connection.execute_batch("DELETE FROM segments; DELETE FROM inits; DELETE FROM reels WHERE garbage = 0")
+}
+
+/// Ids of all reels that have a row.
+pub fn reel_ids(connection: &Connection) -> Result<std::collections::HashSet<String>> {
+    connection.prepare("SELECT id FROM reels")?.query_map([], |row| row.get(0))?.collect()
+}
+
+/// Nothing is added to the reel any more, and its hash is still to be taken.
+pub fn set_reel_length(connection: &Connection, id: &str, length: u64) -> Result<()> {
+    connection.execute("UPDATE reels SET length = ?2 WHERE id = ?1", params![id, length])?;
+    Ok(())
 }
 
 /// A break in a rendition's media.
@@ -178,7 +300,16 @@ mod tests {
     use super::*;
 
     fn segment(msn: u64, start: u64, discontinuity: bool) -> IndexedSegment {
-        let segment = Segment { msn, start, duration: 180_000, init: 0, discontinuity, independent: true };
+        let segment = Segment {
+            msn,
+            start,
+            duration: 180_000,
+            init: 0,
+            discontinuity,
+            independent: true,
+            resumed: false,
+            cut: false,
+        };
         let location = Location { reel_id: String::from("r"), offset: msn * 10, length: 10, crc32c: 7 };
         IndexedSegment { segment, location }
     }

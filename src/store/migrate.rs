@@ -9,7 +9,12 @@ use rusqlite_migration::{M, Migrations};
 use super::StoreError;
 
 /// Append only: a script that has been released is never edited.
-const SCRIPTS: &[M<'static>] = &[M::up(include_str!("../../migrations/0001_first.sql"))];
+const SCRIPTS: &[M<'static>] = &[
+    M::up(include_str!("../../migrations/0001_first.sql")),
+    M::up(include_str!("../../migrations/0002_recovery.sql")),
+    M::up(include_str!("../../migrations/0003_room.sql")),
+    M::up(include_str!("../../migrations/0004_reels.sql")),
+];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(SCRIPTS);
 
 /// Where `user_version` lies in an SQLite file, big-endian (SQLite's file format, 1.3).

@@ -224,6 +224,7 @@ impl From<StoreError> for Problem {
                 return Problem::new(Code::DiskFull, "There is no room left on this box.").because(error);
             }
             StoreError::Locked => "The database is busy. Try again in a moment.",
+            StoreError::Disk(_) => "The disk of this box does not take what is written, so nothing can be changed.",
             StoreError::ReadOnly => "The database is read-only at the moment, so nothing can be changed.",
             StoreError::Closed => "siaran is shutting down.",
             other => return Problem::internal(other),
@@ -309,6 +310,7 @@ mod tests {
         assert_eq!(answer(StoreError::Locked), (503, "database_locked"));
         assert_eq!(answer(StoreError::ReadOnly), (503, "database_read_only"));
         assert_eq!(answer(StoreError::DiskFull), (507, "disk_full"));
+        assert_eq!(answer(StoreError::Disk(String::from("EROFS"))), (503, "disk_error"));
         assert_eq!(answer(StoreError::Damaged), (500, "internal"));
     }
 }

@@ -11,6 +11,9 @@ use tokio::sync::mpsc;
 /// A line that keeps proxies and phones from closing a quiet connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
+/// How often it is looked again whether an open page may still be told.
+pub const CHECK_EVERY: Duration = Duration::from_secs(2);
+
 /// Where a page's events are sent; it closes when the page is gone.
 #[derive(Clone)]
 pub struct Events(mpsc::Sender<Bytes>);
@@ -27,6 +30,11 @@ impl Events {
         let Ok(json) = serde_json::to_string(data) else { return true };
         let sent = self.0.try_send(Bytes::from(format!("event: {name}\ndata: {json}\n\n")));
         !matches!(sent, Err(mpsc::error::TrySendError::Closed(_)))
+    }
+
+    /// Tells the page that it may not be told any more: asked for anew, it says why. The stream ends with it.
+    pub fn refuse(&self) {
+        self.offer("gone", &serde_json::Value::Null);
     }
 
     /// Until the page is gone.

@@ -15,6 +15,7 @@ use super::error::{Code, Problem};
 use super::input::LocalFuture;
 use crate::accounts::Role;
 use crate::people::{Accounts, Attempt, Session};
+use crate::store::StoreError;
 
 /// Whoever it is. An unsafe request that fails its CSRF check is nobody's.
 #[derive(Debug, Clone)]
@@ -34,6 +35,14 @@ pub struct Admin(pub Session);
 impl Visitor {
     pub fn role(&self) -> Option<Role> {
         self.0.as_ref().map(|session| session.person.role)
+    }
+
+    /// The same visitor as they stand now, for answers that last: nobody, once their session has ended.
+    pub async fn renewed(&self, accounts: &Accounts) -> Result<Visitor, StoreError> {
+        match &self.0 {
+            Some(session) => Ok(Visitor(accounts.renewed(session).await?)),
+            None => Ok(Visitor(None)),
+        }
     }
 }
 

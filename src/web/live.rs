@@ -1,5 +1,7 @@
 //! What pages learn while they are open: a broadcast's state and viewers, and what is on air.
 
+use std::cmp::Reverse;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::{self, Data, Path, ServiceConfig, resource};
@@ -8,11 +10,16 @@ use serde_json::json;
 
 use super::access::{self, Pins};
 use super::error::Problem;
-use super::events::{self, Events};
+use super::events::{self, CHECK_EVERY, Events};
 use super::guard::Visitor;
+use crate::accounts::Audience;
 use crate::base::clock::ticks_to_seconds;
+use crate::base::terms::BroadcastState;
 use crate::broadcast::Studio;
+use crate::broadcast::actor::Live;
 use crate::library::Library;
+use crate::people::Accounts;
+use crate::store::StoreError;
 use crate::store::broadcasts::Broadcast;
 
 /// Viewers are counted this often.
@@ -21,13 +28,15 @@ const COUNT_EVERY: Duration = Duration::from_secs(2);
 pub fn configure(config: &mut ServiceConfig) {
     config
         .service(resource("/watch/{id}/events").route(web::get().to(watch)))
-        .service(resource("/live/events").route(web::get().to(on_air)));
+        .service(resource("/live/events").route(web::get().to(waiting)))
+        .service(resource("/tv/events").route(web::get().to(screen)));
 }
 
-/// `state` whenever something of the broadcast changes; the last one tells that it is a recording.
+/// `state` whenever something of the broadcast changes; `gone` when this visitor may not watch it any more.
 async fn watch(
     visitor: Visitor,
     request: HttpRequest,
+    accounts: Data<Accounts>,
     studio: Data<Studio>,
     library: Data<Library>,
     pins: Data<Pins>,
@@ -35,10 +44,37 @@ async fn watch(
 ) -> Result<HttpResponse, Problem> {
     let broadcast = access::watchable(&library, &pins, &visitor, &request, &id).await?;
     Ok(events::stream(move |events| async move {
-        tell_state(&events, &studio, &library, &broadcast).await;
-        // A stream that ended would be asked for again and again.
-        events.closed().await;
+        let telling = async {
+            tell_state(&events, &studio, &library, &broadcast).await;
+            // A stream that ended would be asked for again and again.
+            events.closed().await;
+        };
+        tokio::select! {
+            () = telling => {}
+            () = until_not_watchable(&visitor, &request, &accounts, &library, &pins, &id) => events.refuse(),
+        }
     }))
+}
+
+/// Until the broadcast is hidden or deleted, or is for others, or the session that opened the page has ended. A database
+/// that does not answer takes nothing away.
+async fn until_not_watchable(
+    visitor: &Visitor,
+    request: &HttpRequest,
+    accounts: &Accounts,
+    library: &Library,
+    pins: &Pins,
+    id: &str,
+) {
+    let mut ticks = tokio::time::interval(CHECK_EVERY);
+    loop {
+        ticks.tick().await;
+        let Ok(visitor) = visitor.renewed(accounts).await else { continue };
+        let refused = access::watchable(library, pins, &visitor, request, id).await.err();
+        if refused.is_some_and(|problem| problem.code.status().is_client_error()) {
+            return;
+        }
+    }
 }
 
 async fn tell_state(events: &Events, studio: &Studio, library: &Library, broadcast: &Broadcast) {
@@ -47,7 +83,7 @@ async fn tell_state(events: &Events, studio: &Studio, library: &Library, broadca
         let row = library.broadcast(id).await.ok().flatten();
         let row = row.as_deref().unwrap_or(broadcast);
         let data = json!({
-            "state": row.state, "viewers": 0, "title": row.title, "duration_s": ticks_to_seconds(row.duration),
+            "state": shown(row.state, row.recorded), "viewers": 0, "title": row.title, "duration_s": ticks_to_seconds(row.duration),
         });
         events.send("state", &data).await;
         return;
@@ -61,7 +97,8 @@ async fn tell_state(events: &Events, studio: &Studio, library: &Library, broadca
         let said = (now.public(), live.viewers.count(), title);
         if last.as_ref() != Some(&said) {
             let duration = ticks_to_seconds(live.window.borrow().duration);
-            let data = json!({ "state": said.0, "viewers": said.1, "title": said.2, "duration_s": duration });
+            let state = shown(said.0, live.recorder.is_some());
+            let data = json!({ "state": state, "viewers": said.1, "title": said.2, "duration_s": duration });
             if !events.send("state", &data).await {
                 return;
             }
@@ -79,13 +116,35 @@ async fn tell_state(events: &Events, studio: &Studio, library: &Library, broadca
 }
 
 /// `live` with the broadcast that `/live` shows, at once and at each change.
-async fn on_air(visitor: Visitor, studio: Data<Studio>, library: Data<Library>) -> HttpResponse {
-    events::stream(move |events| async move {
-        let mut changes = studio.on_air();
-        let mut last = None;
-        loop {
-            changes.borrow_and_update();
-            let now = newest(&studio, &library, &visitor).await;
+async fn waiting(
+    visitor: Visitor,
+    accounts: Data<Accounts>,
+    studio: Data<Studio>,
+    library: Data<Library>,
+) -> HttpResponse {
+    events::stream(move |events| async move { tell_newest(&events, &visitor, &accounts, &studio, &library).await })
+}
+
+/// The same for `/tv`, which hangs where everyone sees it, whoever once signed in there.
+async fn screen(accounts: Data<Accounts>, studio: Data<Studio>, library: Data<Library>) -> HttpResponse {
+    events::stream(
+        move |events| async move { tell_newest(&events, &Visitor(None), &accounts, &studio, &library).await },
+    )
+}
+
+async fn tell_newest(events: &Events, visitor: &Visitor, accounts: &Accounts, studio: &Studio, library: &Library) {
+    let mut changes = studio.on_air();
+    // What is hidden, or for others than before, changes nothing of what is on air.
+    let mut ticks = tokio::time::interval(CHECK_EVERY);
+    let mut last = None;
+    loop {
+        changes.borrow_and_update();
+        let found = match visitor.renewed(accounts).await {
+            Ok(visitor) => on_air(studio, library, &access::listed(&visitor)).await,
+            Err(error) => Err(error),
+        };
+        if let Ok(found) = found {
+            let now = found.first().map(|(_, row)| row.id.clone());
             if last.as_ref() != Some(&now) {
                 let url = now.as_ref().map(|id| format!("/watch/{id}"));
                 if !events.send("live", &json!({ "id": now, "url": url })).await {
@@ -93,25 +152,36 @@ async fn on_air(visitor: Visitor, studio: Data<Studio>, library: Data<Library>) 
                 }
                 last = Some(now);
             }
-            tokio::select! {
-                changed = changes.changed() => if changed.is_err() { return },
-                () = events.closed() => return,
-            }
         }
-    })
-}
-
-/// The newest broadcast on air that this visitor may find.
-pub async fn newest(studio: &Studio, library: &Library, visitor: &Visitor) -> Option<String> {
-    let audiences = access::listed(visitor);
-    let mut newest: Option<std::sync::Arc<Broadcast>> = None;
-    let on_air = studio.on_air().borrow().clone();
-    for live in on_air.values().filter(|live| !live.is_ending()) {
-        let Ok(Some(row)) = library.broadcast(&live.id).await else { continue };
-        let listed = audiences.contains(&row.audience) && !row.hidden && row.trashed_at.is_none();
-        if listed && newest.as_ref().is_none_or(|newest| row.created_at > newest.created_at) {
-            newest = Some(row);
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { return },
+            _ = ticks.tick() => {}
+            () = events.closed() => return,
         }
     }
-    newest.map(|row| row.id.clone())
+}
+
+/// What was not recorded ends with nothing to play.
+pub fn shown(state: BroadcastState, recorded: bool) -> BroadcastState {
+    if state == BroadcastState::Ended && !recorded { BroadcastState::Failed } else { state }
+}
+
+/// What is on air that is found by these audiences: what has a picture before what only begins, then the newest first.
+pub async fn on_air(
+    studio: &Studio,
+    library: &Library,
+    audiences: &[Audience],
+) -> Result<Vec<(Arc<Live>, Arc<Broadcast>)>, StoreError> {
+    let on_air = studio.on_air().borrow().clone();
+    let mut found = Vec::new();
+    for live in on_air.values().filter(|live| !live.is_ending()) {
+        let Some(row) = library.broadcast(&live.id).await? else { continue };
+        if audiences.contains(&row.audience) && !row.hidden && row.trashed_at.is_none() {
+            found.push((live.clone(), row));
+        }
+    }
+    found.sort_by_key(|(live, row)| {
+        Reverse((live.state.borrow().public() == BroadcastState::Live, row.created_at, row.id.clone()))
+    });
+    Ok(found)
 }

@@ -21,6 +21,7 @@ use crate::broadcast::Studio;
 use crate::broadcast::actor::Live;
 use crate::library::Library;
 use crate::library::read::Piece;
+use crate::library::vod::Recording;
 use crate::media::playlist::{self, TARGET_DURATION, Variant};
 use crate::media::reload::{self, Answer, Wanted};
 use crate::media::window::Window;
@@ -87,6 +88,8 @@ pub enum RenditionFile {
     Playlist,
     Init(u32),
     Segment(u64),
+    /// A segment of which only the beginning was recorded.
+    CutSegment(u64),
     Part(u64, usize),
 }
 
@@ -100,6 +103,7 @@ impl RenditionFile {
         match (kind, extension) {
             ("init", "mp4") => decimal(number).map(|number| RenditionFile::Init(number as u32)),
             ("seg", "m4s") => decimal(number).map(RenditionFile::Segment),
+            ("cut", "m4s") => decimal(number).map(RenditionFile::CutSegment),
             ("part", "m4s") => {
                 let (msn, index) = number.split_once('.')?;
                 Some(RenditionFile::Part(decimal(msn)?, decimal(index)? as usize))
@@ -178,13 +182,21 @@ fn for_ever(broadcast: &Broadcast) -> String {
 async fn multivariant(request: Request, id: Path<String>) -> Result<HttpResponse, Problem> {
     let broadcast = request.watchable(&id).await?;
     let uri = format!("{RENDITION}/index.m3u8");
-    let variant = match request.studio.live(&broadcast.id) {
+    let variant = match request.studio.in_memory(&broadcast.id) {
         Some(live) => Some(live_variant(&live, &uri).await?),
-        None => request.library.recording(&broadcast.id, broadcast.epoch_us).await?.variant(&uri),
+        None => finished(&request, &broadcast).await?.variant(&uri),
     };
     let variant = variant.ok_or_else(no_media)?;
     let cache = format!("{}, max-age=1", scope(&broadcast));
     Ok(playlist_response(playlist::multivariant(&[variant]), &cache))
+}
+
+/// The index of a recording; for a broadcast that is about to go on after a restart, there is none yet.
+async fn finished(request: &Request, broadcast: &Broadcast) -> Result<Arc<Recording>, Problem> {
+    if !broadcast.state.is_over() {
+        return Err(not_yet());
+    }
+    Ok(request.library.recording(&broadcast.id, broadcast.epoch_us).await?)
 }
 
 /// Waits for the first picture, as a player that came early does.
@@ -213,7 +225,7 @@ async fn file(request: Request, path: Path<(String, String)>) -> Result<HttpResp
     let (id, name) = path.into_inner();
     let broadcast = request.watchable(&id).await?;
     let file = RenditionFile::parse(&name).ok_or_else(Problem::not_found)?;
-    if let Some(live) = request.studio.live(&broadcast.id) {
+    if let Some(live) = request.studio.in_memory(&broadcast.id) {
         if file == RenditionFile::Playlist {
             live.viewers.note(access::player(&request.http));
         }
@@ -249,6 +261,8 @@ pub async fn from_window(
             let chunks = windows.borrow().segment(msn).map(|segment| segment.chunks());
             Ok(chunks.map(|chunks| memory(request, chunks, cache, format!("{id}-s{msn}"))))
         }
+        // Only the library knows of these.
+        RenditionFile::CutSegment(_) => Ok(None),
         RenditionFile::Part(msn, index) => {
             let known = |window: &Arc<Window>| reload::part(window, msn, index) != Answer::Wait;
             let window = until(&mut windows, known).await?;
@@ -298,7 +312,9 @@ async fn from_library(request: &Request, broadcast: &Broadcast, file: RenditionF
     let (id, cache) = (&broadcast.id, for_ever(broadcast));
     match file {
         RenditionFile::Playlist => {
-            let recording = request.library.recording(id, broadcast.epoch_us).await?;
+            // Nothing is to be waited for, but what makes no sense is refused as it was while live.
+            Directives::parse(request.http.query_string())?;
+            let recording = finished(request, broadcast).await?;
             if recording.segments.is_empty() {
                 return Err(no_media());
             }
@@ -308,20 +324,21 @@ async fn from_library(request: &Request, broadcast: &Broadcast, file: RenditionF
             Some(bytes) => Ok(memory(&request.http, vec![bytes], cache, format!("{id}-i{number}"))),
             None => Err(Problem::not_found()),
         },
-        RenditionFile::Segment(msn) => match request.library.segment(id, msn).await? {
-            Some(piece) => {
-                let tag = format!("{id}-s{msn}");
-                Ok(body::answer(&request.http, Content { pieces: vec![piece], media_type: MP4, cache, tag }))
-            }
-            None => Err(Problem::not_found()),
-        },
+        RenditionFile::Segment(msn) => segment(request, id, msn, false, cache).await,
+        RenditionFile::CutSegment(msn) => segment(request, id, msn, true, cache).await,
         RenditionFile::Part(..) => Err(Problem::not_found()),
     }
 }
 
+async fn segment(request: &Request, id: &str, msn: u64, cut: bool, cache: String) -> Result<HttpResponse, Problem> {
+    let piece = request.library.segment(id, msn, cut).await?.ok_or_else(Problem::not_found)?;
+    let tag = format!("{id}-{}{msn}", if cut { 'c' } else { 's' });
+    Ok(body::answer(&request.http, Content { pieces: vec![piece], media_type: MP4, cache, tag }))
+}
+
 async fn download(request: Request, id: Path<String>) -> Result<HttpResponse, Problem> {
     let broadcast = request.watchable(&id).await?;
-    if request.studio.live(&broadcast.id).is_some() {
+    if !broadcast.state.is_over() || request.studio.live(&broadcast.id).is_some() {
         return Err(refuse(
             StatusCode::CONFLICT,
             "still_live",

@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::error::Problem;
-use super::events::{self, Events};
+use super::events::{self, CHECK_EVERY, Events};
 use super::guard::Broadcaster;
 use super::media::{self, RenditionFile};
 use crate::base::terms::BroadcastState;
@@ -21,9 +21,6 @@ use crate::broadcast::source::Source;
 use crate::library::Library;
 use crate::media::playlist;
 use crate::people::{Accounts, Session};
-
-/// How often an open page's permission is looked at again.
-const CHECK_EVERY: Duration = Duration::from_secs(3);
 
 pub fn configure(config: &mut ServiceConfig) {
     config
@@ -75,9 +72,12 @@ async fn preview_file(
 pub struct Status {
     pub sources: Vec<Source>,
     pub broadcasts: Vec<OnAir>,
-    /// Seconds of recording that fit on the disk at the present bit rate.
+    /// Seconds of recording that fit on the disk at the present bit rate, counting what retention may free.
     pub disk_left_s: u64,
     pub disk_free_bytes: u64,
+    /// Bits per second that were reckoned with: what is on air, else what is planned.
+    #[serde(skip)]
+    pub bitrate_bps: u64,
 }
 
 #[derive(Serialize)]
@@ -93,6 +93,10 @@ pub struct OnAir {
     pub bitrate_bps: u64,
     pub frames_dropped: u64,
     pub health: Wellbeing,
+    /// Why the capture keeps failing, in English.
+    pub reason: Option<String>,
+    /// False: there was no room, so nothing of it is kept.
+    pub recorded: bool,
 }
 
 /// `status` each second and at each change, `preview` when the chosen source's condition changes, `level` ten times a second.
@@ -113,7 +117,7 @@ async fn studio_events(
             () = tell_status(&events, &studio, &library) => {}
             () = tell_preview(&events, program.as_deref()) => {}
             () = tell_levels(&events, program.as_deref()) => {}
-            () = until_not_allowed(&accounts, &session) => {}
+            () = until_not_allowed(&accounts, &session) => events.refuse(),
             () = events.closed() => {}
         }
     }))
@@ -154,15 +158,15 @@ pub async fn status(studio: &Studio, library: &Library) -> Status {
     for live in on_air.values() {
         broadcasts.push(describe(live, library).await);
     }
-    let free = library.space().map_or(0, |space| space.free);
-    let recordable = free.saturating_sub(studio.min_free_bytes());
     let rate: u64 = broadcasts.iter().map(|broadcast| broadcast.bitrate_bps).sum();
     let rate = if rate > 0 { rate } else { studio.planned_bitrate() };
+    let storage = library.storage().await.ok();
     Status {
         sources: studio.sources(),
         broadcasts,
-        disk_left_s: recordable.saturating_mul(8) / rate.max(1),
-        disk_free_bytes: free,
+        disk_left_s: storage.map_or(0, |storage| storage.left_s(rate)),
+        disk_free_bytes: storage.map_or(0, |storage| storage.room.space.free),
+        bitrate_bps: rate,
     }
 }
 
@@ -181,6 +185,8 @@ async fn describe(live: &Arc<Live>, library: &Library) -> OnAir {
         bitrate_bps: stats.bitrate,
         frames_dropped: stats.dropped,
         health: live.wellbeing(),
+        reason: live.reason(),
+        recorded: live.recorder.is_some(),
     }
 }
 

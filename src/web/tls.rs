@@ -37,6 +37,14 @@ pub fn config(data: &Path) -> Result<ServerConfig, TlsError> {
     if valid_until.is_none_or(|until| until - clock::wall_ms() < RENEW_DAYS * DAY_MS) {
         make(&folder)?;
     }
+    // A power cut while it was written may have left half of it: another is as good.
+    load(&certificate, &key).or_else(|_| {
+        make(&folder)?;
+        load(&certificate, &key)
+    })
+}
+
+fn load(certificate: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
     let unusable = |error: &dyn std::fmt::Display| TlsError::Use(error.to_string());
     let certificates = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
@@ -103,6 +111,14 @@ mod tests {
         assert_eq!(first, read());
         let mode = std::fs::metadata(data.path().join("tls/key.pem")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn one_that_a_power_cut_left_empty_is_made_anew() {
+        let data = tempfile::tempdir().unwrap();
+        config(data.path()).unwrap();
+        std::fs::write(data.path().join("tls/certificate.pem"), "").unwrap();
+        config(data.path()).unwrap();
     }
 
     #[test]

@@ -15,6 +15,9 @@ use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
 use crate::base::clock;
 use crate::media::protocol::{FromWorker, MAX_FRAME, Start, Task, ToWorker, VERSION};
 
+/// A process that has closed its socket is gone within this, or hangs.
+const EXIT_WITHIN: Duration = Duration::from_millis(200);
+
 /// A running child. Dropping it kills the process.
 pub struct Worker {
     child: Child,
@@ -52,6 +55,14 @@ impl Worker {
     /// Process id, as long as it runs.
     pub fn pid(&self) -> Option<u32> {
         self.child.id()
+    }
+
+    /// How a process that has closed its socket came out.
+    pub async fn last_words(&mut self) -> String {
+        match tokio::time::timeout(EXIT_WITHIN, self.child.wait()).await {
+            Ok(Ok(status)) => format!("its process ended: {status}"),
+            _ => String::from("it closed its socket"),
+        }
     }
 
     /// Ends the process at once and waits until it is gone.

@@ -7,13 +7,16 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::process::{Sender, Worker};
-use crate::media::protocol::{FromWorker, Start, Task, ToWorker, VERSION};
+use crate::media::protocol::{FromWorker, SourceState, Start, Task, ToWorker, VERSION};
 
 /// A worker that starts may take this long to its first sign of life: plugins are loaded, devices opened.
 const START_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A worker that ran this long has proved itself: its next failure is a first one.
 const HEALTHY_AFTER: Duration = Duration::from_secs(30);
+
+/// A worker that is lost so often in a row will be lost again.
+const HOPELESS_AFTER: usize = 4;
 
 /// Pauses before a restart, from the first failure in a row to the fifth and all later ones.
 const BACK_OFF: [Duration; 5] = [
@@ -31,9 +34,10 @@ pub enum Event {
     Started {
         process: Option<u32>,
     },
-    /// The worker is gone and will be started again after a pause.
+    /// The worker is gone and will be started again after a pause. `hopeless` after several losses in a row.
     Lost {
         reason: String,
+        hopeless: bool,
     },
     /// The worker has done its task, or was told to stop: no event follows.
     Finished,
@@ -79,11 +83,11 @@ pub async fn supervise(
         };
         failures = if started.elapsed() > HEALTHY_AFTER { 0 } else { failures };
         tracing::warn!(%reason, failures, "worker lost");
-        if events.send(Event::Lost { reason }).await.is_err() {
-            break;
-        }
         let pause = BACK_OFF[failures.min(BACK_OFF.len() - 1)];
         failures += 1;
+        if events.send(Event::Lost { reason, hopeless: failures >= HOPELESS_AFTER }).await.is_err() {
+            break;
+        }
         tokio::select! {
             () = sleep(pause) => {}
             () = stop.cancelled() => break,
@@ -130,7 +134,7 @@ async fn converse(
         tokio::select! {
             message = worker.receiver.receive() => {
                 let message = message.map_err(|error| format!("its messages cannot be read: {error}"))?;
-                let Some(message) = message else { return Err(String::from("it closed its socket")) };
+                let Some(message) = message else { return Err(worker.last_words().await) };
                 deadline = supervision.watchdog.next_deadline(&message, deadline);
                 match message {
                     FromWorker::Ended => return Ok(()),
@@ -178,7 +182,11 @@ impl Watchdog {
     fn next_deadline(self, message: &FromWorker, before: Instant) -> Instant {
         match (self, message) {
             (Watchdog::Off, _) => Instant::now() + Duration::from_secs(365 * 86_400),
+            // A source that is found to be lost costs a moment until the slate's first part.
             (Watchdog::Parts(silence), FromWorker::Part(_)) => Instant::now() + silence,
+            (Watchdog::Parts(silence), FromWorker::State(state)) if *state != SourceState::Starting => {
+                before.max(Instant::now() + silence)
+            }
             (Watchdog::Parts(_), _) => before,
             (Watchdog::Messages(silence), _) => Instant::now() + silence,
         }

@@ -55,6 +55,8 @@ export function listen(address, handlers, { onLost, onBack } = {}) {
       onLost?.();
       if (source.readyState === EventSource.CLOSED && !stopped) timer = setTimeout(open, 3000);
     };
+    // Whoever may not see it any more is told why by the page itself, asked for anew.
+    source.addEventListener('gone', () => location.reload());
     for (const [name, handle] of Object.entries(handlers)) {
       source.addEventListener(name, (event) => handle(JSON.parse(event.data)));
     }

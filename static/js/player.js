@@ -19,7 +19,7 @@ const forEver = (policy) => ({
  * @param {HTMLVideoElement} video
  * @param {{src: string, worker: string, liveSync?: number, live?: boolean, follow?: boolean, bufferBehind?: number}} options
  *   liveSync: seconds behind the last published part; follow: whether the viewer starts at the edge.
- * @returns {Player} events: `edge` (detail {live, behind, following}), `trouble` (detail {what: 'network'|'unplayable'}),
+ * @returns {Player} events: `edge` (detail {live, behind, following}), `trouble` (detail {what: 'network'|'refused'|'unplayable'}),
  *   `well`, `over` (the playlist has ended)
  */
 export function createPlayer(video, options) {
@@ -64,6 +64,7 @@ class HlsPlayer extends Player {
     this.open();
     this.pace = setInterval(() => this.keepPace(), 200);
     video.addEventListener('seeking', () => this.onSeeking());
+    video.addEventListener('playing', () => { this.begun = true; });
   }
 
   open(startPosition = -1) {
@@ -95,6 +96,7 @@ class HlsPlayer extends Player {
     this.hls = hls;
     hls.on(Hls.Events.LEVEL_UPDATED, (_, { details }) => this.onPlaylist(details));
     hls.on(Hls.Events.FRAG_BUFFERED, () => this.onGood());
+    hls.on(Hls.Events.BUFFER_APPENDED, () => this.startAtEdge());
     hls.on(Hls.Events.ERROR, (_, data) => this.onError(data));
     hls.loadSource(options.src);
     hls.attachMedia(this.video);
@@ -133,18 +135,17 @@ class HlsPlayer extends Player {
   /** The box may be restarting: asks again for ever, at growing intervals. */
   retry(data) {
     this.inTrouble = true;
-    const status = data.response?.code;
-    this.say('trouble', { what: status === 403 || status === 401 ? 'forbidden' : 'network' });
     clearTimeout(this.retryTimer);
     this.retryTimer = setTimeout(() => this.reopen(), this.retryIn);
     this.retryIn = Math.min(this.retryIn * 2, RETRY_MOST);
+    this.say('trouble', { what: [401, 403, 404].includes(data.response?.code) ? 'refused' : 'network' });
   }
 
   reopen() {
     const at = this.following ? -1 : this.video.currentTime;
     const playing = !this.video.paused || this.video.ended;
     this.hls.destroy();
-    this.settled = false;
+    this.settled = this.begun = false;
     this.open(at);
     if (playing) this.hls.once(Hls.Events.MANIFEST_PARSED, () => this.video.play().catch(() => {}));
   }
@@ -179,16 +180,26 @@ class HlsPlayer extends Player {
     const behind = hls.latency - hls.targetLatency;
     this.say('edge', { live: true, behind: Math.max(0, behind), following: this.following });
     if (!this.following || video.paused || video.seeking) { this.setRate(1); return; }
-    if ((behind > JUMP && !this.inTrouble) || this.beganLate(behind)) { this.toEdge(); return; }
+    if ((behind > JUMP && !this.inTrouble) || (this.begun && this.beganLate(behind))) { this.toEdge(); return; }
     this.setRate(IOS ? 1 : rateFor(behind, this.ahead(), this.paced));
   }
 
-  /** While the first pictures load the edge moves on: made good by one jump that nobody sees, not by seconds of haste. */
+  /**
+   * While the first pictures load the edge moves on: made good by one jump before they are shown, as soon as enough is there to
+   * play behind it. A jump afterwards makes the picture stand still for a moment: that is worth it for more than a second.
+   */
   beganLate(behind) {
-    // Before its first measurement hls.js says 0.
-    if (this.settled || this.video.readyState < 3 || !this.hls.latency) return false;
-    this.settled = behind < 0.25 || this.ahead() > behind + 0.22;
-    return this.settled && behind >= 0.25;
+    if (this.settled) return false;
+    const late = behind >= (this.begun ? 1 : 0.25);
+    const can = this.ahead() > behind + 0.22;
+    this.settled = this.begun && (!late || can);
+    return late && can;
+  }
+
+  startAtEdge() {
+    const edge = this.hls.liveSyncPosition;
+    if (this.begun || !this.live || !this.following || edge === null) return;
+    if (this.beganLate(edge - this.video.currentTime)) this.toEdge();
   }
 
   setRate(rate) {

@@ -48,7 +48,7 @@ export class Preview {
       return;
     }
     this.picture = state === 'audio_lost' && this.picture;
-    this.say(message || this.texts.preview[state] || '');
+    this.say((this.texts.preview[state] ?? '') + (message ? ` (${message})` : ''));
   }
 
   onLevel(level) {

@@ -41,6 +41,7 @@ export class Stage {
       this.say(this.texts.nowLive);
       this.play();
     } else if (this.state === 'ended') this.end(before);
+    else if (this.state === 'failed') this.giveUp();
     this.draw();
   }
 
@@ -78,8 +79,19 @@ export class Stage {
     else this.video.addEventListener('ended', () => this.offerReplay(), { once: true });
   }
 
+  /** There is nothing to play any more. */
+  giveUp() {
+    this.stop?.();
+    this.player?.destroy();
+    this.video.pause();
+    show(this.edge, false);
+    show(this.sound, false);
+    this.hint('');
+  }
+
   onOver() {
-    if (this.state === 'live') this.onState({ state: 'ended' });
+    // Of what was not recorded nothing is left to play.
+    if (this.state === 'live') this.onState({ state: this.root.dataset.recorded === 'true' ? 'ended' : 'failed' });
     show(this.edge, false);
     this.hint('');
   }

@@ -73,7 +73,8 @@ function drawSources(sources) {
 }
 
 function aboutSource(source) {
-  return [texts.kinds[source.kind], source.formats?.[0], source.needs_no_encoding && texts.untouched, !source.ready && texts.notReady]
+  const [best] = source.formats;
+  return [texts.kinds[source.kind], best && fill(texts.format, best), source.needs_no_encoding && texts.untouched, !source.ready && texts.notReady]
     .filter(Boolean).join(' · ');
 }
 
@@ -153,6 +154,7 @@ function drawAirs(broadcasts) {
   if (now.size !== airs.size && now.size > 0 && !another) form.hidden = true;
   airs = now;
   frame();
+  takeFocus();
 }
 
 function frame() {
@@ -183,21 +185,34 @@ function drawAir(card, air) {
   put(one('[data-air-disk]', card), length(lastStatus.disk_left_s));
   show(one('[data-air-pin-row]', card), Boolean(air.pin));
   if (air.pin) put(one('[data-air-pin]', card), air.pin);
-  health(card, air.health);
+  show(one('[data-air-unrecorded]', card), !air.recorded);
+  health(card, air.health, air.reason);
 }
 
-function health(card, is) {
+function health(card, is, why = '') {
   const line = one('[data-air-health]', card);
   line.dataset.airHealth = is;
-  put(one('[data-air-words]', line), texts.health[is] ?? '');
+  put(one('[data-air-words]', line), (texts.health[is] ?? '') + (why ? ` (${why})` : ''));
+}
+
+/** The broadcasts that were begun and ended on this page: what comes of them takes the focus of the button that is gone. */
+let [begun, ended] = ['', ''];
+
+function takeFocus() {
+  const card = airs.get(begun);
+  if (!card) return;
+  begun = '';
+  one('[data-air-title]', card).focus();
 }
 
 function gone(id, card) {
   card.remove();
   const done = one('[data-done]');
-  put(one('[data-done-text]', done), texts.ended);
+  const recorded = one('[data-air-unrecorded]', card).hidden;
+  put(one('[data-done-text]', done), recorded ? texts.ended : texts.endedUnrecorded);
   one('[data-done-link]', done).href = `/watch/${id}`;
   show(done, true);
+  if (id === ended) one('[data-done-link]', done).focus();
 }
 
 // Going live
@@ -223,6 +238,7 @@ function fieldProblem(field, text) {
 
 function clearProblems() {
   problem('');
+  show(one('[data-no-room]'), false);
   for (const field of ['title', 'description']) {
     form.elements[field].removeAttribute('aria-invalid');
     show(one(`#${field}-error`), false);
@@ -247,12 +263,19 @@ form.addEventListener('submit', async (event) => {
   busy(true);
   show(one('[data-done]'), false);
   const { source, microphone, title, description, audience } = Object.fromEntries(new FormData(form));
+  // The answer to there being no room; the large button asks again.
+  const answer = event.submitter?.name;
+  const record = answer === 'record' ? 'if_room' : 'required';
   try {
-    await call('POST', '/api/v1/broadcasts', { source, title, description, audience, ...(microphone ? { microphone } : {}) });
+    if (answer === 'free_trash') await call('DELETE', '/api/v1/trash');
+    const made = await call('POST', '/api/v1/broadcasts', { source, title, description, audience, record, ...(microphone ? { microphone } : {}) });
     another = false;
     form.hidden = true;
+    begun = made.id;
+    takeFocus();
   } catch (error) {
     const text = say(error);
+    if (error.code === 'no_room') show(one('[data-no-room]'), true);
     if (!error.field || !fieldProblem(error.field, text)) problem(text);
   } finally {
     busy(false);
@@ -260,6 +283,11 @@ form.addEventListener('submit', async (event) => {
 });
 
 form.addEventListener('change', (event) => { if (['source', 'microphone'].includes(event.target.name)) choose(); });
+
+one('[data-no-room-cancel]').addEventListener('click', (event) => {
+  event.preventDefault();
+  clearProblems();
+});
 
 one('[data-another]').addEventListener('click', (event) => {
   event.preventDefault();
@@ -290,6 +318,7 @@ async function end(card) {
   const words = one('span', button);
   button.disabled = true;
   put(words, texts.ending);
+  ended = card.dataset.air;
   try {
     await call('POST', `/api/v1/broadcasts/${card.dataset.air}/end`, {});
   } catch (error) {

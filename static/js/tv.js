@@ -19,6 +19,8 @@ function play(id) {
   show(between, false);
   player = createPlayer(video, { src: `/media/${id}/main.m3u8`, worker: dataset.worker, live: true, liveSync: 1 });
   player.addEventListener('over', () => video.addEventListener('ended', rest, { once: true }));
+  // Hidden, deleted, or for others from now on.
+  player.addEventListener('trouble', ({ detail }) => { if (detail.what === 'refused') rest(); });
   player.start();
 }
 

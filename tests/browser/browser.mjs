@@ -58,3 +58,25 @@ export function moving(page, from = 0) {
     return one && !one.paused && one.videoWidth > 0 && one.currentTime > start;
   }, from);
 }
+
+/** Notes from now on when each picture is shown (performance.now() and its place in the media), until `pictures` reads it. */
+export function notePictures(page) {
+  return page.evaluate(() => {
+    const one = document.querySelector('video');
+    globalThis.pictures = [];
+    const note = (now, { mediaTime }) => {
+      globalThis.pictures.push({ now, mediaTime });
+      one.requestVideoFrameCallback(note);
+    };
+    one.requestVideoFrameCallback(note);
+  });
+}
+
+export function pictures(page) {
+  return page.evaluate(() => globalThis.pictures);
+}
+
+/** Longest time in ms without a new picture, from the first noted until now. */
+export function longestGap(noted) {
+  return Math.max(...noted.slice(1).map(({ now }, i) => now - noted[i].now));
+}

@@ -2,9 +2,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { look, moving, openBrowser, video, visitor } from './browser.mjs';
-import { startBox, until } from './box.mjs';
+import { ADMIN, startBox, until } from './box.mjs';
 
-const ADMIN = { username: 'dr.wulan', password: 'empat kata yang panjang' };
 const STAFF = { username: 'bidan.sari', password: 'lima kata lain yang panjang' };
 
 let box;

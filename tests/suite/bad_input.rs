@@ -236,6 +236,15 @@ fn texts_of_every_kind_come_back_as_they_were() {
         let reply = server.stranger().get(&format!("/api/v1/broadcasts?q={query}"));
         assert!(reply.status == 200 || reply.status == 400, "{query:.40}: {}", reply.text());
     }
+    for query in ["%2D%2D", "%21%3F", "%22%22", "%F0%9F%98%80"] {
+        let reply = server.stranger().get(&format!("/api/v1/broadcasts?q={query}"));
+        assert_eq!((reply.status, &reply.json()["items"]), (200, &json!([])), "{query} is in no title");
+        let page = server.stranger().get_with(&format!("/?q={query}"), &[("accept-language", "en")]).text();
+        assert!(
+            page.contains("No recordings for") && !page.contains("class=\"cards\""),
+            "{query} is told to find nothing"
+        );
+    }
     for query in [
         "state=on",
         "state=",
@@ -420,6 +429,9 @@ fn bodies_that_do_not_end() {
     assert!(peak < 300_000, "{peak} kB at most");
 }
 
+/// How long another program holds the database: many times what the server waits for one write.
+const HELD: Duration = Duration::from_secs(27);
+
 /// Holds the database as another program would, until it is dropped.
 fn lock(server: &Server) -> rusqlite::Connection {
     let other = rusqlite::Connection::open(server.data.path().join("siaran.db")).expect("the database");
@@ -463,6 +475,75 @@ fn a_locked_database_is_told_and_nothing_is_lost() {
     server.until_state(&id, "ended");
     let duration = server.broadcast(&id)["duration_s"].as_f64().expect("a number");
     assert!(duration >= listed, "{listed} s were on air, {duration} s are left");
+    let file = tools::write(server.data.path(), "download.mp4", &server.fetch(&format!("/media/{id}/download.mp4")));
+    tools::decode(tools::as_text(&file));
+    assert!((tools::duration(tools::as_text(&file)) - duration).abs() < 0.1);
+}
+
+#[test]
+fn a_database_that_is_held_for_half_a_minute() {
+    let server = Server::start(SMALL);
+    let id = server.go_live("Lama terkunci");
+    server.until_duration(&id, 2.0);
+    let form = server.stranger().get_with("/login", &[("accept", "text/html")]);
+    let visitor = server.stranger().by(By::Cookie(crate::roles::cookies(&form)));
+    let csrf = crate::roles::field(&form.text(), "csrf");
+
+    let refused = |reply: &Reply, took: Duration| {
+        assert_eq!(reply.status, 503, "{}", reply.text());
+        assert!(reply.header("retry-after").parse::<u32>().expect("seconds") > 0);
+        assert!(took < Duration::from_secs(8), "{took:?}");
+    };
+    let begin = Instant::now();
+    let other = lock(&server);
+    std::thread::scope(|scope| {
+        // Each asks again and again, as people do.
+        scope.spawn(|| {
+            while begin.elapsed() < HELD {
+                let asked = Instant::now();
+                let reply = server.sign_in(crate::server::ADMIN, PASSWORD);
+                refused(&reply, asked.elapsed());
+                assert_eq!(reply.code(), "database_locked");
+            }
+        });
+        scope.spawn(|| {
+            while begin.elapsed() < HELD {
+                let asked = Instant::now();
+                let body = json!({"title": "Baru"});
+                let reply = server.admin.json("PATCH", &format!("/api/v1/broadcasts/{id}"), &body);
+                refused(&reply, asked.elapsed());
+                assert_eq!(reply.code(), "database_locked");
+            }
+        });
+        scope.spawn(|| {
+            let fields = [("csrf", csrf.as_str()), ("username", "midwife"), ("password", PASSWORD), ("next", "/")];
+            let asked = Instant::now();
+            let reply = visitor.form("/login", &[("accept", "text/html"), ("accept-language", "en")], &fields);
+            refused(&reply, asked.elapsed());
+            assert!(reply.text().contains("nothing has changed"), "{}", reply.text());
+        });
+        // Viewers, and whoever is signed in and only looks, notice nothing.
+        while begin.elapsed() < HELD {
+            let asked = Instant::now();
+            let so_far = server.broadcast(&id)["duration_s"].as_f64().expect("a number");
+            assert_eq!(server.stranger().get(&format!("/watch/{id}")).status, 200);
+            assert_eq!(server.stranger().get(&format!("/media/{id}/av/index.m3u8")).status, 200);
+            assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+            server.until_duration(&id, so_far + 1.0);
+        }
+    });
+    drop(other);
+    until("it to be written again", || {
+        (server.call("PATCH", &format!("/broadcasts/{id}"), Some(json!({"title": "Terbuka"}))).0 == 200).then_some(())
+    });
+    assert_eq!(server.sign_in(crate::server::ADMIN, PASSWORD).status, 200);
+    let listed = server.broadcast(&id)["duration_s"].as_f64().expect("a number");
+    let ended = server.end(&id);
+    assert_eq!((&ended["state"], &ended["gaps"]), (&json!("ended"), &json!([])), "nothing is lost: {ended}");
+    let duration = ended["duration_s"].as_f64().expect("a number");
+    assert!(duration >= listed && duration > HELD.as_secs_f64(), "{listed} s were on air, {duration} s are left");
+    let text = String::from_utf8(server.fetch(&format!("/media/{id}/av/index.m3u8"))).expect("UTF-8");
+    assert!(!text.contains("EXT-X-GAP"), "{text}");
     let file = tools::write(server.data.path(), "download.mp4", &server.fetch(&format!("/media/{id}/download.mp4")));
     tools::decode(tools::as_text(&file));
     assert!((tools::duration(tools::as_text(&file)) - duration).abs() < 0.1);

@@ -93,6 +93,21 @@ impl Client {
     }
 
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<Vec<u8>>) -> Reply {
+        self.try_send(method, path, headers, body).unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    /// Status and body; none where there is no answer, or only half of one.
+    pub fn try_get(&self, path: &str) -> Option<(u16, Vec<u8>)> {
+        self.try_send("GET", path, &[], None).ok().map(|reply| (reply.status, reply.body))
+    }
+
+    fn try_send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<Vec<u8>>,
+    ) -> Result<Reply, String> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
         match &self.by {
             By::Stranger => {}
@@ -109,10 +124,15 @@ impl Client {
             }
             None => self.agent.run(request.body(()).expect("a request")),
         };
-        let mut reply = sent.unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+        sent.map_err(|error| error.to_string()).and_then(Reply::read)
+    }
+}
+
+impl Reply {
+    fn read(mut reply: ureq::http::Response<ureq::Body>) -> Result<Reply, String> {
         let mut body = Vec::new();
-        reply.body_mut().as_reader().read_to_end(&mut body).unwrap_or_else(|error| panic!("{method} {path}: {error}"));
-        Reply { status: reply.status().as_u16(), headers: reply.headers().clone(), body }
+        reply.body_mut().as_reader().read_to_end(&mut body).map_err(|error| error.to_string())?;
+        Ok(Reply { status: reply.status().as_u16(), headers: reply.headers().clone(), body })
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::process::{Command, Output};
 
-use crate::server::{BINARY, Server};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::server::{AGES, BINARY, Server, serve_command};
 
 fn siaran(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     Command::new(BINARY).args(arguments).envs(variables.iter().copied()).output().expect("the executable is there")
@@ -56,4 +58,30 @@ fn a_port_in_use_is_told_and_nothing_is_touched() {
 fn a_signal_ends_it_in_order() {
     let mut server = Server::start(&[]);
     assert_eq!(server.terminate(), Some(0));
+}
+
+/// As systemd sees it: ready when it listens, alive while it answers, stopping when it is told to.
+#[test]
+fn a_service_manager_is_told() {
+    let home = tempfile::tempdir().expect("a temporary directory");
+    let path = home.path().join("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).expect("room");
+    socket.set_read_timeout(Some(AGES)).expect("a socket");
+    let next = || {
+        let mut buffer = [0; 256];
+        let length = socket.recv(&mut buffer).expect("a message");
+        String::from_utf8_lossy(&buffer[..length]).trim().to_owned()
+    };
+    let mut child = serve_command(home.path(), &[])
+        .env("NOTIFY_SOCKET", &path)
+        .env("WATCHDOG_USEC", "600000")
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("the executable is there");
+    assert_eq!(next(), "READY=1");
+    assert_eq!([next(), next()], ["WATCHDOG=1", "WATCHDOG=1"]);
+    kill_process(Pid::from_child(&child), Signal::TERM).expect("it runs");
+    while next() != "STOPPING=1" {}
+    assert_eq!(child.wait().expect("it is ours").code(), Some(0));
 }

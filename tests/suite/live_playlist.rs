@@ -248,15 +248,28 @@ fn what_cannot_be_waited_for_is_refused_at_once() {
         assert!(reply.header("cache-control").contains("no-store"), "{file}");
         (reply.status, reply.code(), reply.json()["field"].as_str().unwrap_or_default().to_owned())
     };
-    for bad in
-        ["-1", "abc", "", "1.5", "0x1", "1e3", "+1", "%2B1", "99999999999999999999999", "-99999999999999999999", "１"]
-    {
-        let (status, code, field) = refused(&format!("index.m3u8?_HLS_msn={}", bad.replace('１', "%EF%BC%91")));
-        assert_eq!((status, code.as_str(), field.as_str()), (400, "bad_parameter", "_HLS_msn"), "{bad:?}");
-        let (status, code, field) =
-            refused(&format!("index.m3u8?_HLS_msn=0&_HLS_part={}", bad.replace('１', "%EF%BC%91")));
-        assert_eq!((status, code.as_str(), field.as_str()), (400, "bad_parameter", "_HLS_part"), "{bad:?}");
-    }
+    let nonsense = || {
+        for bad in [
+            "-1",
+            "abc",
+            "",
+            "1.5",
+            "0x1",
+            "1e3",
+            "+1",
+            "%2B1",
+            "99999999999999999999999",
+            "-99999999999999999999",
+            "１",
+        ] {
+            let (status, code, field) = refused(&format!("index.m3u8?_HLS_msn={}", bad.replace('１', "%EF%BC%91")));
+            assert_eq!((status, code.as_str(), field.as_str()), (400, "bad_parameter", "_HLS_msn"), "{bad:?}");
+            let (status, code, field) =
+                refused(&format!("index.m3u8?_HLS_msn=0&_HLS_part={}", bad.replace('１', "%EF%BC%91")));
+            assert_eq!((status, code.as_str(), field.as_str()), (400, "bad_parameter", "_HLS_part"), "{bad:?}");
+        }
+    };
+    nonsense();
     assert_eq!(refused("index.m3u8?_HLS_part=0").0, 400, "a part of no segment");
     for far in [msn + 20, 999_999_999] {
         assert_eq!(refused(&format!("index.m3u8?_HLS_msn={far}")).0, 400);
@@ -284,6 +297,9 @@ fn what_cannot_be_waited_for_is_refused_at_once() {
     }
     assert_eq!(player.playlist("?other=1&_HLS_skip=no").skipped, 0, "what is not ours is left alone");
     assert_eq!(server.broadcast(&id)["state"], "live");
+    server.end(&id);
+    nonsense();
+    assert!(player.playlist(&format!("?_HLS_msn={}", msn + 20)).ended, "nothing is waited for any more");
 }
 
 #[test]

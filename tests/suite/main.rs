@@ -2,17 +2,31 @@
 // What cannot be had in a test fails it, with the line.
 #![allow(clippy::unwrap_used)]
 
+mod backup;
 mod bad_input;
 mod bad_setting;
+mod chaos;
 mod client;
+mod clocks;
 mod command;
+mod disk_faults;
+mod fsck_faults;
+mod hundred_hours;
 mod live_playlist;
+mod open_pages;
 mod packager;
 mod playlist_rules;
+mod power;
+mod pusher;
 mod ranges;
+mod restart;
 mod roles;
+mod room;
 mod rtmp;
+mod rtmp_times;
 mod server;
+mod several;
+mod slate;
 mod tidy;
 mod tools;
 mod walk;

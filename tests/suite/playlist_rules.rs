@@ -25,6 +25,8 @@ pub struct Segment {
     /// The EXT-X-MAP in force.
     pub map: String,
     pub discontinuity: bool,
+    /// Cannot be had.
+    pub gap: bool,
     /// Seconds since 1970.
     pub date: Option<f64>,
 }
@@ -79,6 +81,7 @@ impl Playlist {
                     }
                     Tag::Map(tag) => map = tag.uri().to_owned(),
                     Tag::Discontinuity(_) => segment.discontinuity = true,
+                    Tag::Gap(_) => segment.gap = true,
                     Tag::ProgramDateTime(_) => {}
                     Tag::Part(tag) => {
                         touched = true;

@@ -4,28 +4,30 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::playlist_rules::Playlist;
-use crate::server::{AGES, SMALL, Server, until};
+use crate::playlist_rules::{Playlist, Segment};
+use crate::pusher::Pusher;
+use crate::server::{AGES, SMALL, Server, playlist, until};
 use crate::tools;
 
 /// H.264 as OBS sends it when it is told to be quick.
-const QUICK: &[&str] = &["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "30"];
+pub const QUICK: &[&str] = &["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "30"];
 /// H.264 with B-frames, and keyframes where the picture asks for them.
 const BFRAMES: &[&str] = &["-c:v", "libx264", "-preset", "veryfast", "-bf", "2", "-b_strategy", "0", "-g", "45"];
-const AAC: &[&str] = &["-c:a", "aac"];
+pub const AAC: &[&str] = &["-c:a", "aac"];
 
 /// A child that does not outlive its test.
-struct Publisher(Child);
+pub struct Publisher(Child);
 
 impl Publisher {
     /// ffmpeg with a moving picture and a tone, as long as it is let.
-    fn start(server: &Server, key: &str) -> Self {
+    pub fn start(server: &Server, key: &str) -> Self {
         Self::ffmpeg(server, key, &[QUICK, AAC].concat())
     }
 
-    fn ffmpeg(server: &Server, key: &str, codecs: &[&str]) -> Self {
+    pub fn ffmpeg(server: &Server, key: &str, codecs: &[&str]) -> Self {
         let mut ffmpeg = Command::new("ffmpeg");
         ffmpeg.args(["-v", "error", "-re", "-f", "lavfi", "-i", "testsrc2=size=320x240:rate=30"]);
         ffmpeg.args(["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000", "-pix_fmt", "yuv420p"]);
@@ -56,10 +58,13 @@ impl Publisher {
         self.0.try_wait().expect("it is ours").is_none()
     }
 
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.0), signal).expect("it runs");
+    }
+
     /// Ends the publish in order, as a person at the encoder would.
-    fn finish(mut self) {
-        let process = rustix::process::Pid::from_child(&self.0);
-        rustix::process::kill_process(process, rustix::process::Signal::INT).expect("it runs");
+    pub fn finish(mut self) {
+        self.signal(Signal::INT);
         until("the publisher to end", || self.0.try_wait().expect("it is ours"));
     }
 }
@@ -72,7 +77,7 @@ impl Drop for Publisher {
 }
 
 /// A new key: its id and itself.
-fn new_key(server: &Server, body: Value) -> (String, String) {
+pub fn new_key(server: &Server, body: Value) -> (String, String) {
     let made = server.post("/stream-keys", body);
     let text = |name: &str| String::from(made[name].as_str().expect("a text"));
     let key = text("key");
@@ -80,12 +85,12 @@ fn new_key(server: &Server, body: Value) -> (String, String) {
     (text("id"), key)
 }
 
-fn on_air(server: &Server) -> Option<Value> {
+pub fn on_air(server: &Server) -> Option<Value> {
     server.get("/broadcasts?state=live")["items"].get(0).cloned()
 }
 
 /// The id of what goes on air by itself.
-fn until_on_air(server: &Server) -> String {
+pub fn until_on_air(server: &Server) -> String {
     let broadcast = until("it to be on air", || on_air(server));
     String::from(broadcast["id"].as_str().expect("an id"))
 }
@@ -94,28 +99,42 @@ fn duration(server: &Server, id: &str) -> f64 {
     server.broadcast(id)["duration_s"].as_f64().expect("a number")
 }
 
-fn playlist(server: &Server, id: &str) -> Playlist {
-    let text = String::from_utf8(server.fetch(&format!("/media/{id}/av/index.m3u8"))).expect("UTF-8");
-    let playlist = Playlist::read(&text);
-    playlist.check();
-    playlist
+pub fn discontinuities(playlist: &Playlist) -> usize {
+    playlist.segments.iter().filter(|segment| segment.discontinuity).count()
 }
 
 /// The recording decodes, as HLS and as one file, with these streams; its times only go forward.
-fn check_recording(server: &Server, id: &str, codecs: &[&str]) {
+pub fn check_recording(server: &Server, id: &str, codecs: &[&str]) {
     let recording = playlist(server, id);
     assert!(recording.ended && recording.first_msn == 0);
     for pair in recording.segments.windows(2) {
         let end = pair[0].date.expect("a time") + pair[0].duration;
         assert!(pair[1].date.expect("a time") >= end - 0.002, "segment {} goes back", pair[1].msn);
     }
-    tools::decode(&format!("{}/media/{id}/main.m3u8", server.http));
+    decode_as_hls(server, id, &recording);
     let file = tools::write(server.data.path(), "download.mp4", &server.fetch(&format!("/media/{id}/download.mp4")));
     let file = tools::as_text(&file);
     tools::decode(file);
     assert_eq!(tools::codecs(file), codecs);
     let lasts = tools::duration(file);
     assert!(lasts >= recording.duration() - 0.2, "{lasts} s in the file, {} s listed", recording.duration());
+}
+
+/// Decodes the segments. ffmpeg's reader of playlists takes no second EXT-X-MAP, so what follows one is decoded apart.
+fn decode_as_hls(server: &Server, id: &str, recording: &Playlist) {
+    let runs: Vec<&[Segment]> = recording.segments.chunk_by(|a, b| a.map == b.map).collect();
+    if let [_] = runs[..] {
+        return tools::decode(&format!("{}/media/{id}/main.m3u8", server.http));
+    }
+    for run in runs {
+        assert!(run[0].discontinuity || run[0].msn == 0, "a change of tracks is a break (RFC 8216bis 4.4.4.3)");
+        let files = run.iter().filter_map(|segment| segment.uri.as_ref());
+        let bytes: Vec<u8> = std::iter::once(&run[0].map)
+            .chain(files)
+            .flat_map(|file| server.fetch(&format!("/media/{id}/av/{file}")))
+            .collect();
+        tools::decode(tools::as_text(&tools::write(server.data.path(), "run.mp4", &bytes)));
+    }
 }
 
 #[test]
@@ -139,10 +158,11 @@ fn a_publisher_goes_on_air_comes_back_and_becomes_a_recording() {
     let second = Publisher::start(&server, &key);
     let so_far = duration(&server, id);
     until("it to go on at the same address", || (duration(&server, id) > so_far + 2.0).then_some(()));
-    assert_eq!(playlist(&server, id).segments.iter().filter(|segment| segment.discontinuity).count(), 1);
+    until("its own picture", || (discontinuities(&playlist(&server, id)) == 2).then_some(()));
     second.finish();
     server.until_state(id, "ended");
-    assert_eq!(server.broadcast(id)["gaps"].as_array().map(Vec::len), Some(1));
+    // To the slate and back, and to the slate in the grace.
+    assert_eq!(server.broadcast(id)["gaps"].as_array().map(Vec::len), Some(3));
     check_recording(&server, id, &["h264", "aac"]);
 }
 
@@ -190,17 +210,42 @@ fn a_picture_without_sound() {
     check_recording(&server, &id, &["h264"]);
 }
 
-#[test]
-fn a_sound_without_picture_is_refused() {
-    let server = Server::start(&["--rtmp-grace-s", "0"]);
-    let (_, key) = new_key(&server, json!({"label": "Radio"}));
-    let mut publisher = Publisher::ffmpeg(&server, &key, &[&["-vn"], AAC].concat());
+/// Waits for what fails; it must do so much sooner than the publisher's grace is long.
+fn fails_soon(server: &Server) -> Value {
+    let begin = std::time::Instant::now();
     let failed = until("it to fail", || {
         server.get("/broadcasts?state=failed")["items"].as_array().expect("a list").first().cloned()
     });
-    assert_eq!(failed["failure"], "no_picture", "{failed}");
+    assert!(begin.elapsed().as_secs() < 15, "{:?}", begin.elapsed());
+    assert!(on_air(server).is_none());
+    failed
+}
+
+#[test]
+fn a_sound_without_picture_is_refused() {
+    let server = Server::start(&[]);
+    let (_, key) = new_key(&server, json!({"label": "Radio"}));
+    let mut publisher = Publisher::ffmpeg(&server, &key, &[&["-vn"], AAC].concat());
+    assert_eq!(fails_soon(&server)["failure"], "no_picture");
     publisher.is_sent_away();
-    assert!(on_air(&server).is_none());
+}
+
+#[test]
+fn nothing_at_all_is_refused() {
+    let server = Server::start(&[]);
+    let (_, key) = new_key(&server, json!({"label": "Nothing"}));
+    let mut silent = Pusher::connect(&server, &key);
+    assert_eq!(fails_soon(&server)["failure"], "no_picture");
+    assert!(silent.is_sent_away());
+}
+
+#[test]
+fn another_codec_is_refused() {
+    let server = Server::start(&[]);
+    let (_, key) = new_key(&server, json!({"label": "Old"}));
+    let mut publisher = Publisher::ffmpeg(&server, &key, &["-c:v", "flv1", "-an"]);
+    assert_eq!(fails_soon(&server)["failure"], "unusable_media");
+    publisher.is_sent_away();
 }
 
 #[test]
@@ -310,4 +355,17 @@ fn what_is_no_publisher_is_sent_away() {
     let (_, key) = new_key(&server, json!({"label": "Afterwards"}));
     let _publisher = Publisher::start(&server, &key);
     until_on_air(&server);
+}
+
+#[test]
+fn without_room_a_publisher_goes_on_air_all_the_same() {
+    let server = Server::start(&[SMALL, &["--min-free-bytes", "1000000000000000", "--rtmp-grace-s", "0"]].concat());
+    let (_, key) = new_key(&server, json!({"label": "No room"}));
+    let publisher = Publisher::start(&server, &key);
+    let live = until("it to be on air", || on_air(&server));
+    assert_eq!(live["recorded"], false, "{live}");
+    let id = live["id"].as_str().expect("an id");
+    server.until_state(id, "live");
+    publisher.finish();
+    server.until_state(id, "ended");
 }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::client::{By, Client, Reply};
+use crate::playlist_rules::Playlist;
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_siaran");
 
@@ -61,9 +62,13 @@ impl Server {
 
     /// Starts without signing anybody in.
     pub fn start_bare(data: &Arc<TempDir>, flags: &[&str]) -> Self {
+        Self::start_by(data, serve_command(data.path(), flags))
+    }
+
+    /// Starts by a command that becomes [`serve_command`]'s, without signing anybody in.
+    pub fn start_by(data: &Arc<TempDir>, mut command: Command) -> Self {
         let log = Arc::new(tempfile::tempdir().expect("a temporary directory"));
         let stderr = File::create(log.path().join("stderr")).expect("room for a log");
-        let mut command = serve_command(data.path(), flags);
         let mut child = command.stdout(Stdio::piped()).stderr(stderr).spawn().expect("the executable is there");
         let (sender, lines) = channel();
         let lines = Mutex::new(lines);
@@ -291,6 +296,14 @@ pub fn add_account(data: &Path, name: &str, role: &str) {
     stdin.write_all(PASSWORD.as_bytes()).expect("it reads");
     drop(stdin);
     assert!(child.wait().expect("it ends").success());
+}
+
+/// A broadcast's playlist as it is now, by the rules that each must keep.
+pub fn playlist(server: &Server, id: &str) -> Playlist {
+    let text = server.fetch(&format!("/media/{id}/av/index.m3u8"));
+    let playlist = Playlist::read(&String::from_utf8(text).expect("UTF-8"));
+    playlist.check();
+    playlist
 }
 
 /// Tries again and again, for [`AGES`] at most.

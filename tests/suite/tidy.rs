@@ -30,12 +30,13 @@ const CONFINED: &[(&str, &str)] = &[
 /// `tokio::time::Instant` is the runtime's own clock, for deadlines of timers alone.
 const TIMERS: &[&str] = &["src/worker/supervisor.rs", "src/broadcast/program.rs"];
 
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+/// Files below a folder with this extension.
+fn sources(folder: &Path, wanted: &str, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            sources(&path, wanted, found);
+        } else if path.extension().is_some_and(|extension| extension == wanted) {
             found.push(path);
         }
     }
@@ -45,7 +46,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 fn files() -> Vec<(String, String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = Vec::new();
-    sources(&root.join("src"), &mut found);
+    sources(&root.join("src"), "rs", &mut found);
     let describe = |path: &PathBuf| {
         let relative = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
         let room = relative.trim_start_matches("src/").split('/').next().unwrap().trim_end_matches(".rs").to_owned();
@@ -123,4 +124,48 @@ fn every_file_says_what_it_is_and_is_short_enough() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What is called the same in every language.
+const NAMES: &[&str] = &["OBS Studio", "Larix Broadcaster", "ffmpeg"];
+
+/// What a template says by itself: its text outside tags and expressions, and in the attributes that are read out.
+fn own_words(template: &str) -> String {
+    let mut text = template.to_owned();
+    // The class of a page is a block, too; what is typed is nobody's language.
+    let left_out = [("{% block page_class %}", "{% endblock %}"), ("<code", "</code>"), ("<svg", "</svg>")];
+    for (open, close) in left_out.into_iter().chain([("{#", "#}"), ("{%", "%}"), ("{{", "}}")]) {
+        while let Some(from) = text.find(open) {
+            let length = text[from..].find(close).expect("what is opened is closed") + close.len();
+            text.replace_range(from..from + length, "");
+        }
+    }
+    let (mut words, mut rest) = (String::new(), text.as_str());
+    while let Some((before, tag)) = rest.split_once('<') {
+        let (tag, after) = tag.split_once('>').expect("a tag ends");
+        words.push_str(before);
+        for attribute in ["alt=", "title=", "placeholder=", "aria-label=", "aria-description="] {
+            let value = tag.split(&format!(" {attribute}\"")).nth(1).and_then(|value| value.split('"').next());
+            words.push_str(value.unwrap_or_default());
+        }
+        words.push('\n');
+        rest = after;
+    }
+    words + rest
+}
+
+#[test]
+fn templates_have_no_text_of_their_own() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+    let mut templates = Vec::new();
+    sources(&root, "html", &mut templates);
+    assert!(templates.len() > 10);
+    let mut wrong = Vec::new();
+    for path in templates {
+        let words = own_words(&std::fs::read_to_string(&path).unwrap());
+        let said = words.lines().filter(|line| line.contains(char::is_alphabetic) && !NAMES.contains(&line.trim()));
+        wrong.extend(said.map(|line| format!("{}: `{line}` belongs into src/web/i18n", path.display())));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(own_words("<p alt=\"a\">{{ b }} c {% if d %}<i class=\"e\">").trim(), "a\n c");
 }

@@ -351,43 +351,6 @@ fn a_camera_that_is_not_there_shows_the_slate_and_says_so() {
     worker.files()[0].decode();
 }
 
-/// In a machine with cameras and a sound card only.
-#[test]
-#[ignore = "needs a camera and a microphone"]
-fn a_real_camera_and_microphone_are_listed_and_captured() {
-    let mut devices = Worker::start(Task::Devices);
-    let FromWorker::Devices(found) = devices.until("devices", |m| matches!(m, FromWorker::Devices(_))) else {
-        unreachable!()
-    };
-    for device in &found {
-        println!(
-            "{:?} {} {:?} {:?}",
-            device.kind,
-            device.id,
-            device.label,
-            device.formats.iter().take(3).collect::<Vec<_>>()
-        );
-    }
-    let first = |kind: DeviceKind| found.iter().find(|device| device.kind == kind).expect("one").clone();
-    let camera = first(DeviceKind::Camera);
-    assert!(!camera.formats.is_empty());
-    let mut worker = Worker::start(Task::Capture(Capture {
-        video: VideoInput::Camera(camera.id),
-        audio: AudioInput::Microphone(first(DeviceKind::Microphone).id),
-        width: 640,
-        height: 360,
-        frame_rate: 10,
-        video_kbps: 500,
-        ..test_pattern()
-    }));
-    worker.until("picture and sound", |m| *m == FromWorker::State(SourceState::Running));
-    worker.until("a snapshot", |m| matches!(m, FromWorker::Snapshot { .. }));
-    worker.until_seconds(5);
-    worker.stop();
-    check_rules(&worker.parts(), 18_000);
-    worker.files()[0].decode();
-}
-
 /// Prints how long after its last frame's time a part came: for people, since a busy machine is no fault.
 fn report_delay(worker: &Worker, frame_ms: f64) {
     let mut delays: Vec<f64> = worker

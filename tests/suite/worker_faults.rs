@@ -1,18 +1,16 @@
 //! Workers that die or hang in the middle of a broadcast: the viewers go on after a discontinuity, at the same address, in
 //! the same recording.
 
+use std::collections::HashSet;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use serde_json::{Value, json};
 
 use crate::playlist_rules::Playlist;
-use crate::server::{SMALL, Server, until};
+use crate::server::{ADMIN, SMALL, Server, add_account, new_data, playlist, serve_command, until};
 use crate::tools;
-
-fn playlist(server: &Server, id: &str) -> Playlist {
-    let text = server.fetch(&format!("/media/{id}/av/index.m3u8"));
-    let playlist = Playlist::read(&String::from_utf8(text).expect("UTF-8"));
-    playlist.check();
-    playlist
-}
 
 /// The worker that encodes: the one with the most threads.
 fn encoder(server: &Server) -> Pid {
@@ -117,5 +115,131 @@ fn a_server_with_a_hanging_worker_still_stops() {
     assert_eq!(server.terminate(), Some(0));
     assert!(begin.elapsed() < std::time::Duration::from_secs(5), "{:?}", begin.elapsed());
     let server = Server::start_on(&server.data, SMALL);
+    check_recording(&server, &id, 0);
+}
+
+/// Waits until the broadcast's health is this; gives what the API tells of it.
+fn until_health(server: &Server, id: &str, health: &str) -> Value {
+    until(&format!("{id} to be {health}"), || {
+        let told = server.broadcast(id);
+        (told["health"] == health).then_some(told)
+    })
+}
+
+/// Kills each of its encoding workers at once for `lasting`, all but those in `spared`; how many there were.
+fn kill_again_and_again(server: &Server, spared: &[Pid], lasting: Duration, signal: Signal) -> usize {
+    let begin = Instant::now();
+    let mut killed = HashSet::new();
+    while begin.elapsed() < lasting {
+        for worker in server.workers().into_iter().filter(|worker| !spared.contains(worker)) {
+            killed.insert(worker);
+            // It may be gone already.
+            let _ = kill_process(worker, signal);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    killed.len()
+}
+
+/// Processor time of the server itself so far, seconds (proc(5); Linux counts hundredths).
+fn processor_time(server: &Server) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.child.id())).expect("it runs");
+    let fields: Vec<&str> = stat.rsplit_once(')').expect("a name").1.split_whitespace().collect();
+    let ticks: f64 = [11, 12].map(|field: usize| fields[field].parse::<f64>().expect("a number")).iter().sum();
+    ticks / 100.0
+}
+
+/// The studio's page, in English.
+fn studio_page(server: &Server) -> String {
+    server.admin.get_with("/studio", &[("accept", "text/html"), ("accept-language", "en")]).text()
+}
+
+#[test]
+fn a_worker_that_dies_again_and_again_is_told_and_does_not_spin() {
+    let server = Server::start(SMALL);
+    // The one that watches devices lives on.
+    let spared = until("a first worker", || Some(server.workers()).filter(|workers| !workers.is_empty()));
+    let id = server.go_live("Killed again and again");
+    server.until_duration(&id, 3.0);
+    let before = (playlist(&server, &id), processor_time(&server));
+    let starts = kill_again_and_again(&server, &spared, Duration::from_secs(10), Signal::SEGV);
+    let busy = processor_time(&server) - before.1;
+    println!("{starts} starts and {busy:.2} s of the server's processor time in 10 s");
+    assert!((4..=7).contains(&starts), "{starts} starts");
+    assert!(busy < 2.0, "{busy} s");
+    let told = until_health(&server, &id, "capture_failing");
+    assert_eq!(told["state"], "live");
+    assert!(told["reason"].as_str().is_some_and(|reason| reason.contains("signal: 11")), "{told}");
+    let page = studio_page(&server);
+    assert!(page.contains("keeps failing") && page.contains("signal: 11"), "{page}");
+    assert!(server.stranger().get(&format!("/api/v1/broadcasts/{id}")).json()["reason"].is_null());
+
+    // Left in peace, it comes back by itself, in the same broadcast.
+    let told = until_health(&server, &id, "ok");
+    assert!(told["reason"].is_null(), "{told}");
+    let listed = told["duration_s"].as_f64().expect("a number");
+    server.until_duration(&id, listed + 3.0);
+    let after = playlist(&server, &id);
+    for old in before.0.segments.iter().filter(|segment| segment.uri.is_some()) {
+        let new = after.segments.iter().find(|new| new.msn == old.msn).expect("what was listed stays");
+        assert_eq!((&new.uri, new.duration, new.date), (&old.uri, old.duration, old.date));
+    }
+    let breaks = discontinuities(&after);
+    server.end(&id);
+    check_recording(&server, &id, breaks);
+
+    // One that is hopeless can be ended.
+    let id = server.go_live("Ended in between");
+    server.until_duration(&id, 2.0);
+    let begin = Instant::now();
+    std::thread::scope(|scope| {
+        scope.spawn(|| kill_again_and_again(&server, &spared, Duration::from_secs(12), Signal::KILL));
+        until_health(&server, &id, "capture_failing");
+        let pressed = Instant::now();
+        assert_eq!(server.end(&id)["state"], "ended");
+        assert!(pressed.elapsed() < Duration::from_secs(5), "{:?} since {:?}", pressed.elapsed(), begin.elapsed());
+    });
+    tools::decode(&format!("{}/media/{id}/main.m3u8", server.http));
+}
+
+#[test]
+fn a_worker_that_cannot_start_says_why_until_it_can() {
+    let home = tempfile::tempdir().expect("a temporary directory");
+    let plugins = home.path().join("plugins");
+    std::fs::create_dir(&plugins).expect("room");
+    let data = new_data();
+    add_account(data.path(), ADMIN, "admin");
+    // A GStreamer of which nothing but the core is there.
+    let mut command = serve_command(data.path(), SMALL);
+    command.env("GST_PLUGIN_SYSTEM_PATH_1_0", &plugins).env("GST_REGISTRY", home.path().join("registry"));
+    let mut server = Server::start_by(&data, command);
+    server.admin = server.client(ADMIN);
+    let before = processor_time(&server);
+    let made = server.post("/broadcasts", json!({"title": "No plugins", "source": "test"}));
+    let id = made["id"].as_str().expect("an id").to_owned();
+    let begin = Instant::now();
+    let told = until_health(&server, &id, "capture_failing");
+    let reason = told["reason"].as_str().expect("a sentence").to_owned();
+    println!("{reason:?} after {:?}", begin.elapsed());
+    assert!(reason.len() > 10 && !reason.contains("closed its socket"), "{reason}");
+    assert!(studio_page(&server).contains("keeps failing"));
+    std::thread::sleep(Duration::from_secs(10).saturating_sub(begin.elapsed()));
+    let (starts, busy) = (server.log().matches("worker lost").count(), processor_time(&server) - before);
+    println!("{starts} losses and {busy:.2} s of the server's processor time in {:?}", begin.elapsed());
+    assert!(starts <= 14 && busy < 2.0, "two workers, each with a pause that grows");
+    let pressed = Instant::now();
+    assert_eq!(server.end(&id)["failure"], "ended_early");
+    assert!(pressed.elapsed() < Duration::from_secs(5), "{:?}", pressed.elapsed());
+
+    // The plugins are installed: the next one works.
+    let real =
+        Command::new("pkg-config").args(["--variable=pluginsdir", "gstreamer-1.0"]).output().expect("pkg-config");
+    let real = String::from_utf8(real.stdout).expect("a path");
+    std::fs::remove_dir(&plugins).expect("it is empty");
+    std::os::unix::fs::symlink(real.trim(), &plugins).expect("room");
+    let id = server.go_live("With plugins");
+    until_health(&server, &id, "ok");
+    server.until_duration(&id, 2.0);
+    server.end(&id);
     check_recording(&server, &id, 0);
 }

@@ -13,8 +13,9 @@ use crate::accounts::{Audience, Invalid};
 use crate::base::clock::{self, ticks_to_seconds};
 use crate::base::ids;
 use crate::base::terms::{BroadcastState, SourceKind};
+use crate::broadcast::actor::Wellbeing;
 use crate::broadcast::source::Source;
-use crate::broadcast::studio::{NewBroadcast, StudioError};
+use crate::broadcast::studio::{NewBroadcast, StudioError, Wish};
 use crate::broadcast::{Studio, texts};
 use crate::library::Library;
 use crate::people::{Person, Session};
@@ -43,7 +44,7 @@ pub fn configure(config: &mut ServiceConfig) {
 pub struct BroadcastBody {
     pub id: String,
     pub state: BroadcastState,
-    /// Why, when it failed: `no_picture`, `ended_early`, `interrupted`.
+    /// Why, when it failed: `no_picture`, `unusable_media`, `ended_early`, `interrupted`.
     pub failure: Option<String>,
     pub title: String,
     pub description: String,
@@ -64,6 +65,14 @@ pub struct BroadcastBody {
     pub ended_at: Option<String>,
     pub trashed_at: Option<String>,
     pub hidden: bool,
+    /// Never deleted by siaran itself.
+    pub pinned: bool,
+    /// False: it went on air without room to record it.
+    pub recorded: bool,
+    /// How it is doing while it is on air; for staff.
+    pub health: Option<Wellbeing>,
+    /// Why the capture keeps failing, an English sentence; for staff.
+    pub reason: Option<String>,
     /// Watching now.
     pub viewers: usize,
     /// Seconds of media.
@@ -122,13 +131,18 @@ pub async fn describe(
         source_kind: broadcast.source_kind,
         watch_url: format!("/watch/{id}"),
         playlist_url: format!("/media/{id}/main.m3u8"),
-        download_url: (state == BroadcastState::Ended).then(|| format!("/media/{id}/download.mp4")),
+        download_url: (state == BroadcastState::Ended && broadcast.recorded)
+            .then(|| format!("/media/{id}/download.mp4")),
         thumbnail_url: broadcast.has_thumbnail.then(|| format!("/media/{id}/thumbnail.jpg")),
         created_at: clock::rfc3339(broadcast.created_at),
         started_at: broadcast.started_at.map(clock::rfc3339),
         ended_at: broadcast.ended_at.map(clock::rfc3339),
         trashed_at: broadcast.trashed_at.map(clock::rfc3339),
         hidden: broadcast.hidden,
+        pinned: broadcast.pinned,
+        recorded: broadcast.recorded,
+        health: live.as_ref().filter(|_| for_staff).map(|live| live.wellbeing()),
+        reason: live.as_ref().filter(|_| for_staff).and_then(|live| live.reason()),
         viewers: live.map_or(0, |live| live.viewers.count()),
         duration_s: ticks_to_seconds(duration),
         size: broadcast.size,
@@ -173,6 +187,8 @@ pub struct NewBroadcastBody {
     audience: Option<Audience>,
     /// At most 5000 characters.
     description: Option<String>,
+    /// `required` (default): refused with `no_room` when it could not be recorded for long. `if_room`: on air all the same.
+    record: Option<Wish>,
 }
 
 /// Goes live. The same account asking again for the same source is given the broadcast that is on air.
@@ -182,7 +198,7 @@ pub struct NewBroadcastBody {
         (status = 201, body = BroadcastBody),
         (status = 400, body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "no_source", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "source_on_air", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "source_on_air or no_room", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub async fn create(
@@ -200,6 +216,7 @@ pub async fn create(
         microphone: body.microphone,
         account_id: Some(session.person.id),
         stream_key_id: None,
+        recording: body.record.unwrap_or_default(),
     };
     let live = studio.go_live(new).await?;
     let broadcast = found(&library, &live.id).await?;
@@ -250,6 +267,7 @@ pub async fn list(
         states,
         audiences: access::listed(&visitor),
         hidden_too: role.is_some_and(|role| role.can_broadcast()),
+        recorded_only: false,
         trashed,
         search: q.unwrap_or_default(),
         tag,
@@ -289,7 +307,12 @@ pub async fn get(
 /// Ends a broadcast; it can be played to its end when this answers. Ending one that has ended changes nothing.
 #[utoipa::path(
     post, path = "/api/v1/broadcasts/{id}/end", tag = "broadcasts", params(("id" = String, Path)),
-    responses((status = 200, body = BroadcastBody), (status = 404, body = ProblemBody, content_type = "application/problem+json"))
+    responses(
+        (status = 200, body = BroadcastBody),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "not_saved_yet: it has ended, and the disk does not take its recording yet",
+            body = ProblemBody, content_type = "application/problem+json"),
+    )
 )]
 pub async fn end(
     Broadcaster(session): Broadcaster,
@@ -299,11 +322,21 @@ pub async fn end(
 ) -> Result<web::Json<BroadcastBody>, Problem> {
     let visitor = Visitor(Some(session));
     access::visible(&library, &visitor, &id).await?;
-    if let Some(live) = studio.live(&id) {
-        live.end().await;
-    }
+    end_live(&studio, &id).await?;
     let broadcast = found(&library, &id).await?;
     Ok(web::Json(describe(&studio, &library, &broadcast, true).await?))
+}
+
+/// Ends a broadcast if it is on air.
+pub async fn end_live(studio: &Studio, id: &str) -> Result<(), Problem> {
+    match studio.live(id) {
+        Some(live) if !live.end().await => {
+            let sentence = "The broadcast has ended, but its recording cannot be saved yet; it is tried again.";
+            let code = Code::Other(StatusCode::SERVICE_UNAVAILABLE, "not_saved_yet");
+            Err(Problem::new(code, sentence).retry_after(5))
+        }
+        _ => Ok(()),
+    }
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -318,6 +351,8 @@ pub struct BroadcastChanges {
     pin: Option<String>,
     /// Not in the library, and only staff may watch.
     hidden: Option<bool>,
+    /// Never deleted by siaran itself.
+    pinned: Option<bool>,
 }
 
 impl BroadcastChanges {
@@ -336,6 +371,7 @@ impl BroadcastChanges {
             audience: self.audience,
             pin,
             hidden: self.hidden,
+            pinned: self.pinned,
         })
     }
 }
@@ -377,9 +413,7 @@ pub async fn delete(
     id: Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let broadcast = manageable(&library, &session, &id).await?;
-    if let Some(live) = studio.live(&broadcast.id) {
-        live.end().await;
-    }
+    end_live(&studio, &broadcast.id).await?;
     let by = &session.person.username;
     if broadcast.trashed_at.is_some() {
         library.delete(by, &broadcast.id).await?;
@@ -418,7 +452,7 @@ pub async fn manageable(library: &Library, session: &Session, id: &str) -> Resul
     }
 }
 
-fn may_manage(person: &Person, broadcast: &Broadcast) -> bool {
+pub fn may_manage(person: &Person, broadcast: &Broadcast) -> bool {
     person.role.is_admin() || (person.role.can_broadcast() && broadcast.account_id.as_ref() == Some(&person.id))
 }
 
@@ -435,6 +469,10 @@ impl From<StudioError> for Problem {
             }
             StudioError::SourceOnAir { .. } => {
                 other(StatusCode::CONFLICT, "source_on_air", "This source is on air already.").field("source")
+            }
+            StudioError::NoRoom => {
+                let sentence = "There is no room to record it. With `record` as `if_room` it goes on air all the same.";
+                other(StatusCode::CONFLICT, "no_room", sentence).field("record")
             }
             StudioError::Store(error) => error.into(),
             StudioError::Recorder(error) => Problem::internal(error),

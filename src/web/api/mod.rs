@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod broadcasts;
 pub mod session;
+pub mod storage;
 pub mod stream_keys;
 
 use actix_web::web::{self, resource};
@@ -58,6 +59,9 @@ pub struct ProblemBody {
     broadcasts::update,
     broadcasts::delete,
     broadcasts::restore,
+    storage::storage,
+    storage::set_retention,
+    storage::empty_trash,
 ))]
 pub struct Api;
 
@@ -68,6 +72,7 @@ pub fn configure(config: &mut actix_web::web::ServiceConfig) {
     accounts::configure(config);
     broadcasts::configure(config);
     stream_keys::configure(config);
+    storage::configure(config);
 }
 
 async fn openapi() -> web::Json<utoipa::openapi::OpenApi> {

@@ -411,10 +411,13 @@ fn the_description_has_every_route() {
             "/api/v1/broadcasts/{id}",
             "/api/v1/broadcasts/{id}/end",
             "/api/v1/broadcasts/{id}/restore",
+            "/api/v1/retention",
             "/api/v1/session",
             "/api/v1/sources",
+            "/api/v1/storage",
             "/api/v1/stream-keys",
             "/api/v1/stream-keys/{id}",
+            "/api/v1/trash",
         ]
     );
 }

@@ -37,6 +37,9 @@ const PROBLEMS: &[(&str, &str, &str)] = &[
     ("too_many_tags", "Paling banyak 10 topik.", "At most 10 topics."),
     ("pin", "PIN terdiri atas enam angka.", "A PIN is six digits."),
     ("bad_form", "Pilih salah satu.", "Choose one of these."),
+    ("retention_days", "Isi 1 sampai 36500 hari.", "Enter 1 to 36500 days."),
+    ("retention_quota", "Isi 1 sampai 1000000 GB.", "Enter 1 to 1000000 GB."),
+    ("no_room", "Ruang tidak cukup untuk merekam siaran ini.", "There is not enough room to record this broadcast."),
     ("last_admin", "Pengelola terakhir yang aktif harus tetap pengelola.", "The last active admin must stay an admin."),
     (
         "too_many_keys",
@@ -62,6 +65,21 @@ const PROBLEMS: &[(&str, &str, &str)] = &[
         "disk_full",
         "Ruang penyimpanan habis. Minta pengelola mengosongkan ruang.",
         "The disk is full. Ask the admin to make room.",
+    ),
+    (
+        "disk_error",
+        "Penyimpanan kotak siaran rusak: tidak ada yang dapat disimpan. Hubungi pengelola.",
+        "The disk of the box fails: nothing can be saved. Tell the admin.",
+    ),
+    (
+        "not_saved_yet",
+        "Siaran sudah berakhir, tetapi rekamannya belum dapat disimpan. Kotak siaran terus mencoba. Jangan matikan listriknya.",
+        "The broadcast has ended, but its recording cannot be saved yet. The box keeps trying: leave it switched on.",
+    ),
+    (
+        "database_read_only",
+        "Penyimpanan kotak siaran tidak dapat ditulisi saat ini. Hubungi pengelola.",
+        "Nothing can be saved on the box at the moment. Tell the admin.",
     ),
     (
         "csrf_failed",

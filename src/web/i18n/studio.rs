@@ -13,6 +13,9 @@ texts! {
     studio_preview_starting = "Membuka sumber…", "Opening the source…";
     studio_preview_video_lost = "Gambar hilang. Periksa kabel kamera.", "The picture is lost. Check the camera’s cable.";
     studio_preview_audio_lost = "Suara hilang. Periksa mikrofon.", "The sound is lost. Check the microphone.";
+    studio_preview_publisher_gone = "Pengirim gambar terputus.", "The sender is gone.";
+    studio_preview_publisher_still = "Gambar dari pengirim berhenti. Periksa jaringannya.",
+        "The sender’s picture has stopped. Check its network.";
     studio_preview_failed = "Sumber ini tidak dapat dibuka.", "This source cannot be opened.";
     studio_listen = "Dengarkan", "Listen";
     studio_stop_listening = "Berhenti mendengarkan", "Stop listening";
@@ -54,6 +57,9 @@ texts! {
     check_network_bad = "terputus dari kotak siaran", "cut off from the box";
     studio_go_live = "Mulai siaran", "Go live";
     studio_going_live = "Memulai…", "Starting…";
+    studio_no_room = "Ruang di kotak siaran hampir habis. Siarkan tanpa merekam, atau minta pengelola mengosongkan ruang dulu.",
+        "There is hardly any room left on the box. Broadcast without recording, or ask the admin to make room first.";
+    studio_unrecorded = "Siarkan tanpa merekam", "Go live without recording";
     studio_failed = "Siaran tidak dapat dimulai.", "The broadcast could not be started.";
 
     air_heading = "Sedang mengudara", "On air";
@@ -69,9 +75,17 @@ texts! {
         "Camera lost, viewers see the slate. Check its cable.";
     air_health_audio_lost = "Suara hilang, siaran berlanjut tanpa suara. Periksa mikrofon.",
         "Sound lost, the broadcast goes on without it. Check the microphone.";
+    air_health_publisher_gone = "Pengirim gambar terputus, penonton melihat gambar pengganti. Siaran menunggunya kembali.",
+        "The sender is gone, viewers see the slate. The broadcast waits for it to come back.";
+    air_health_publisher_still = "Gambar dari pengirim berhenti, penonton melihat gambar pengganti. Periksa jaringannya.",
+        "The sender’s picture has stopped, viewers see the slate. Check its network.";
     air_health_restarting = "Perekam dimulai ulang, sebentar lagi kembali.", "The capture is restarting and will be back in a moment.";
     air_health_recording_paused = "Ruang penuh: siaran berlanjut, rekaman berhenti sementara. Minta pengelola mengosongkan ruang.",
         "The disk is full: the broadcast goes on, the recording is paused. Ask the admin to make room.";
+    air_health_capture_failing = "Gambar tidak dapat diambil: perekam terus gagal dan dicoba lagi tiap beberapa detik. Hubungi pengelola.",
+        "No picture: the capture keeps failing and is tried again every few seconds. Tell the admin.";
+    air_health_recording_failing = "Penyimpanan bermasalah: siaran berlanjut, rekaman dicoba lagi terus. Bila tetap begini, hubungi pengelola.",
+        "The disk does not take the recording: the broadcast goes on, and it is tried again all the time. If this stays, tell the admin.";
     air_health_lost = "Tidak tersambung ke kotak siaran. Siaran mungkin tetap berjalan; mencoba lagi…",
         "Not connected to the box. The broadcast may well be running; trying again…";
     air_pin = "PIN untuk penonton", "PIN for viewers";
@@ -83,6 +97,9 @@ texts! {
         "Viewers get the recording at once, at the same address. This broadcast cannot be resumed.";
     air_keep = "Tetap siaran", "Stay on air";
     air_ending = "Mengakhiri…", "Ending…";
+    air_unrecorded = "Siaran ini tidak direkam: ruang di kotak siaran tidak cukup.",
+        "This broadcast is not being recorded: there was not enough room on the box.";
+    air_ended_unrecorded = "Siaran selesai. Siaran ini tidak direkam.", "The broadcast has ended. It was not recorded.";
     air_ended = "Siaran selesai dan sudah tersimpan.", "The broadcast has ended and is saved.";
     air_watch_recording = "Tonton rekaman", "Watch the recording";
     air_another = "Siapkan siaran lain", "Prepare another broadcast";
@@ -125,7 +142,10 @@ texts! {
 }
 
 phrases! {
+    studio_free_trash(size: &str) = format!("Kosongkan sampah ({size}) lalu mulai"), format!("Empty the trash ({size}) and go live");
     studio_default_title(day: &str) = format!("Siaran {day}"), format!("Broadcast of {day}");
+    studio_source_format(width: &str, height: &str, frames: &str) =
+        format!("{width} × {height}, {frames} gambar per detik"), format!("{width} × {height}, {frames} pictures a second");
     air_end_question(title: &str) = format!("Akhiri “{title}”?"), format!("End “{title}”?");
     keys_made(label: &str) = format!("Kunci “{label}” siap dipakai"), format!("Key “{label}” is ready");
     keys_used(when: &str) = format!("Terakhir dipakai {when}"), format!("Last used {when}");

@@ -13,6 +13,11 @@ texts! {
     watch_from_beginning = "Putar dari awal", "Play from the beginning";
     watch_failed_title = "Siaran tidak dapat diputar", "The broadcast cannot be played";
     watch_failed = "Siaran ini terhenti sebelum ada gambar yang direkam.", "This broadcast stopped before any picture was recorded.";
+    watch_unrecorded_title = "Siaran telah selesai", "The broadcast has ended";
+    watch_unrecorded = "Siaran ini tidak direkam, jadi tidak dapat diputar ulang.", "It was not recorded, so it cannot be watched again.";
+    watch_pin = "Sematkan", "Pin";
+    watch_unpin = "Lepas sematan", "Unpin";
+    watch_pin_hint = "Yang disematkan tidak pernah dihapus sendiri.", "What is pinned is never deleted by itself.";
     watch_unmute = "Ketuk untuk suara", "Tap for sound";
     watch_press_play = "Ketuk untuk memutar", "Tap to play";
     watch_behind = "{seconds} dtk di belakang – kembali ke siaran", "{seconds} s behind – back to live";

@@ -4,6 +4,7 @@ use askama::Template;
 
 use super::{Audience, AudienceWords as _, Field, Site, State};
 pub use crate::accounts::Role;
+use crate::web::api::storage::RuleName;
 use crate::web::i18n::Lang;
 
 #[derive(Template)]
@@ -11,6 +12,10 @@ use crate::web::i18n::Lang;
 pub struct Overview {
     pub site: Site,
     pub storage: Storage,
+    /// How long recordings are kept; posts `rule`, `days`, `quota_gb` to `/admin/retention`.
+    pub rule: RuleName,
+    pub days: Field,
+    pub quota_gb: Field,
     pub recordings: u64,
     /// Length of all recordings, seconds.
     pub recorded_s: u64,
@@ -27,8 +32,11 @@ pub struct Storage {
     pub free: u64,
     pub recordings: u64,
     pub trash: u64,
+    pub thumbnails: u64,
     /// How long a broadcast of the usual size can go on, seconds.
     pub left_s: Option<u64>,
+    /// How long before old recordings have to go for it, seconds; none when none may.
+    pub untouched_s: Option<u64>,
 }
 
 /// One line of who did what.
@@ -45,7 +53,7 @@ impl Storage {
     }
 
     fn other(&self) -> u64 {
-        self.used().saturating_sub(self.recordings + self.trash)
+        self.used().saturating_sub(self.recordings + self.trash + self.thumbnails)
     }
 
     /// `bytes` in thousandths of the disk: the width of a piece of the bar.
@@ -58,6 +66,7 @@ impl Storage {
         let parts = [
             ("recordings", t.admin_storage_recordings(), self.recordings),
             ("trash", t.admin_storage_trash(), self.trash),
+            ("thumbnails", t.admin_storage_thumbnails(), self.thumbnails),
             ("other", t.admin_storage_other(), self.other()),
         ];
         let mut start = 0;
@@ -157,10 +166,12 @@ pub struct RecordingRow {
     pub audience: Audience,
     pub state: State,
     pub hidden: bool,
+    pub pinned: bool,
+    pub recorded: bool,
     pub thumbnail: bool,
 }
 
-/// Posts `title`, `description`, `tags` (comma separated), `audience`, `hidden` (`1` or absent) to
+/// Posts `title`, `description`, `tags` (comma separated), `audience`, `hidden` and `pinned` (`1` or absent) to
 /// `/admin/recordings/{id}`; deletes by `/admin/recordings/{id}/trash`.
 #[derive(Template)]
 #[template(path = "admin/recording.html")]
@@ -172,13 +183,14 @@ pub struct RecordingEdit {
     pub tags: Field,
     pub audience: Audience,
     pub hidden: bool,
+    pub pinned: bool,
     pub thumbnail: bool,
     pub pin: Option<String>,
     /// On air: it cannot be deleted yet.
     pub on_air: bool,
 }
 
-/// Restores by `/admin/trash/{id}/restore`, deletes for good by `/admin/trash/{id}/delete`.
+/// Restores by `/admin/trash/{id}/restore`, deletes for good by `/admin/trash/{id}/delete`, all of it by `/admin/trash/empty`.
 #[derive(Template)]
 #[template(path = "admin/trash.html")]
 pub struct Trash {
@@ -192,8 +204,9 @@ pub struct TrashRow {
     pub id: String,
     pub title: String,
     pub trashed_ms: i64,
-    /// When it goes by itself.
+    /// When it goes by itself; none while that cannot be said.
     pub gone_ms: Option<i64>,
+    pub pinned: bool,
     pub duration_s: u64,
     pub size: u64,
     pub thumbnail: bool,

@@ -12,6 +12,8 @@ use super::tv::{Qr, Tv, TvLive};
 use super::watch::{Watch, WatchPin};
 use super::*;
 use crate::broadcast::actor::Wellbeing;
+use crate::media::protocol::DeviceFormat;
+use crate::web::api::storage::RuleName;
 
 const NOW: i64 = 1_762_930_000_000;
 
@@ -82,6 +84,8 @@ fn watch(t: Lang, state: State) -> Watch {
         tags: vec!["Menyusui".into(), "Bayi baru lahir".into()],
         more: library()[1..4].to_vec(),
         live_sync_s: 0.6,
+        recorded: true,
+        pin: Some(false),
     }
 }
 
@@ -97,7 +101,7 @@ fn studio(t: Lang, on_air: Vec<OnAir>) -> Studio {
                 ready: true,
                 needs_no_encoding: true,
                 microphones: vec![microphone("mic0", "Logitech C920"), microphone("mic1", "USB Lavalier")],
-                formats: vec!["1280×720, 30 fps, H.264".into()],
+                formats: vec![DeviceFormat { encoding: "h264".into(), width: 1280, height: 720, frame_rate: 30 }],
             },
             Source {
                 id: "rtmp1".into(),
@@ -128,6 +132,8 @@ fn studio(t: Lang, on_air: Vec<OnAir>) -> Studio {
         },
         disk_left_s: Some(165_600),
         error: None,
+        no_room: false,
+        trash_bytes: 9_400_000_000,
         another: false,
         qr: Qr::of("http://siaran.local/live"),
     }
@@ -195,6 +201,8 @@ fn recordings(t: Lang) -> Recordings {
         audience: card.audience,
         state: if i == 0 { State::Live } else { State::Ended },
         hidden: i == 2,
+        pinned: i == 1,
+        recorded: i != 3,
         thumbnail: card.thumbnail,
     });
     Recordings { site: site(t, "/admin/recordings", "admin"), rows: rows.collect(), query: String::new(), older: None }
@@ -210,8 +218,13 @@ fn overview(t: Lang) -> Overview {
             free: 92_000_000_000,
             recordings: 118_000_000_000,
             trash: 9_400_000_000,
+            thumbnails: 4_200_000,
             left_s: Some(46 * 3_600 + 120),
+            untouched_s: Some(12 * 3_600),
         },
+        rule: RuleName::Days,
+        days: Field::wrong("0", t.problem("retention_days").unwrap_or_default()),
+        quota_gb: Field::default(),
         recordings: 84,
         recorded_s: 212_000,
         accounts: 7,
@@ -229,6 +242,7 @@ fn trash(t: Lang) -> Trash {
         title: card.title,
         trashed_ms: NOW - 86_400_000,
         gone_ms: Some(NOW + 29 * 86_400_000),
+        pinned: false,
         duration_s: 912,
         size: 210_000_000,
         thumbnail: true,
@@ -245,6 +259,7 @@ fn recording(t: Lang) -> RecordingEdit {
         tags: Field::of("Menyusui, Bayi baru lahir"),
         audience: Audience::Pin,
         hidden: false,
+        pinned: true,
         thumbnail: true,
         pin: Some("482915".into()),
         on_air: false,
@@ -283,7 +298,9 @@ fn on_air(health: Wellbeing) -> Vec<OnAir> {
         elapsed_s: 754,
         viewers: 23,
         pin,
+        reason: None,
         health: Health(health),
+        unrecorded: true,
     }]
 }
 

@@ -23,6 +23,10 @@ pub struct Studio {
     pub disk_left_s: Option<u64>,
     /// Why the last attempt to go live failed, in words.
     pub error: Option<String>,
+    /// There is no room to record it: on air without a recording, or not at all?
+    pub no_room: bool,
+    /// Bytes in the trash, for whoever may empty it; else 0.
+    pub trash_bytes: u64,
     /// The form is shown although something is on air.
     pub another: bool,
     /// The address that always opens what is live, as a code to print.
@@ -50,6 +54,10 @@ pub struct OnAir {
     /// The six digits, when the audience needs them.
     pub pin: Option<String>,
     pub health: Health,
+    /// Why the capture keeps failing, in English.
+    pub reason: Option<String>,
+    /// Nothing of it is kept.
+    pub unrecorded: bool,
 }
 
 /// How a broadcast is doing, as the page shows it.
@@ -69,8 +77,12 @@ impl Health {
             Wellbeing::Ok => "ok",
             Wellbeing::VideoLost => "video_lost",
             Wellbeing::AudioLost => "audio_lost",
+            Wellbeing::PublisherGone => "publisher_gone",
+            Wellbeing::PublisherStill => "publisher_still",
             Wellbeing::Restarting => "restarting",
+            Wellbeing::CaptureFailing => "capture_failing",
             Wellbeing::RecordingPaused => "recording_paused",
+            Wellbeing::RecordingFailing => "recording_failing",
         }
     }
 
@@ -79,8 +91,12 @@ impl Health {
             Wellbeing::Ok => t.air_health_ok(),
             Wellbeing::VideoLost => t.air_health_video_lost(),
             Wellbeing::AudioLost => t.air_health_audio_lost(),
+            Wellbeing::PublisherGone => t.air_health_publisher_gone(),
+            Wellbeing::PublisherStill => t.air_health_publisher_still(),
             Wellbeing::Restarting => t.air_health_restarting(),
+            Wellbeing::CaptureFailing => t.air_health_capture_failing(),
             Wellbeing::RecordingPaused => t.air_health_recording_paused(),
+            Wellbeing::RecordingFailing => t.air_health_recording_failing(),
         }
     }
 }
@@ -108,7 +124,10 @@ impl SourceWords for Source {
             SourceKind::Test => t.studio_source_test(),
         };
         let mut parts = vec![kind.to_owned()];
-        parts.extend(self.formats.first().cloned());
+        parts.extend(self.formats.first().map(|best| {
+            let [width, height, rate] = [best.width, best.height, best.frame_rate].map(|number| number.to_string());
+            t.studio_source_format(&width, &height, &rate)
+        }));
         if self.needs_no_encoding {
             parts.push(t.studio_source_untouched().to_owned());
         }
@@ -146,10 +165,15 @@ impl Studio {
             "preview": {
                 "none": t.studio_preview_none(), "starting": t.studio_preview_starting(), "failed": t.studio_preview_failed(),
                 "video_lost": t.studio_preview_video_lost(), "audio_lost": t.studio_preview_audio_lost(),
+                "publisher_gone": t.studio_preview_publisher_gone(),
+                "publisher_still": t.studio_preview_publisher_still(),
+                "restarting": t.air_health_restarting(),
             },
             "health": {
                 "ok": t.air_health_ok(), "video_lost": t.air_health_video_lost(), "audio_lost": t.air_health_audio_lost(),
+                "publisher_gone": t.air_health_publisher_gone(), "publisher_still": t.air_health_publisher_still(),
                 "restarting": t.air_health_restarting(), "recording_paused": t.air_health_recording_paused(),
+                "capture_failing": t.air_health_capture_failing(), "recording_failing": t.air_health_recording_failing(),
                 "lost": t.air_health_lost(),
             },
             "checks": {
@@ -159,13 +183,13 @@ impl Studio {
                 "networkOk": t.check_network_ok(), "networkBad": t.check_network_bad(),
             },
             "kinds": { "camera": t.studio_source_camera(), "rtmp": t.studio_source_rtmp(), "test": t.studio_source_test() },
-            "untouched": t.studio_source_untouched(), "notReady": t.studio_source_not_ready(),
+            "format": t.studio_source_format("{width}", "{height}", "{frame_rate}"), "untouched": t.studio_source_untouched(), "notReady": t.studio_source_not_ready(),
             "testLabel": t.studio_source_test_label(), "problems": t.problems(),
             "noMicrophone": t.studio_microphone_none(), "levelUnit": t.studio_level_unit(),
             "listen": t.studio_listen(), "stopListening": t.studio_stop_listening(),
             "goLive": t.studio_go_live(), "goingLive": t.studio_going_live(), "failed": t.studio_failed(),
             "starting": t.air_starting(), "live": t.air_live(), "end": t.air_end(), "ending": t.air_ending(),
-            "endQuestion": t.air_end_question("{title}"), "ended": t.air_ended(), "copied": t.air_copied(),
+            "endQuestion": t.air_end_question("{title}"), "ended": t.air_ended(), "endedUnrecorded": t.air_ended_unrecorded(), "copied": t.air_copied(),
             "hours": t.js_hours(), "minutes": t.js_minutes(),
         })
         .to_string()

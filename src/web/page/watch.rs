@@ -27,6 +27,10 @@ pub struct Watch {
     pub more: Vec<Card>,
     /// How far behind the live edge the page aims, seconds.
     pub live_sync_s: f64,
+    /// False: nothing of it is kept.
+    pub recorded: bool,
+    /// Whether it is pinned, for whoever may change that; posts `pinned` (`1` or `0`) to `/watch/{id}/keep`.
+    pub pin: Option<bool>,
 }
 
 impl Watch {
@@ -36,12 +40,26 @@ impl Watch {
 
     /// The texts that the script needs, as JSON.
     fn texts(&self) -> String {
-        texts(&self.site)
+        let mut texts = texts(&self.site);
+        if !self.recorded {
+            texts["failedTitle"] = self.failed_title().into();
+            texts["failed"] = self.failed().into();
+        }
+        texts.to_string()
+    }
+
+    /// Why there is nothing to play.
+    fn failed_title(&self) -> &'static str {
+        if self.recorded { self.site.t.watch_failed_title() } else { self.site.t.watch_unrecorded_title() }
+    }
+
+    fn failed(&self) -> &'static str {
+        if self.recorded { self.site.t.watch_failed() } else { self.site.t.watch_unrecorded() }
     }
 }
 
 /// Texts of the player's script; shared by every page that plays with controls.
-pub(super) fn texts(site: &Site) -> String {
+pub(super) fn texts(site: &Site) -> serde_json::Value {
     let t = site.t;
     json!({
         "live": t.live(), "behind": t.watch_behind(), "behindMinutes": t.watch_behind_minutes(),
@@ -55,7 +73,6 @@ pub(super) fn texts(site: &Site) -> String {
         "siteName": site.name,
         "controls": controls(site.t),
     })
-    .to_string()
 }
 
 /// The controls' words, keyed by their own English.

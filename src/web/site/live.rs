@@ -11,6 +11,7 @@ use crate::library::Library;
 use crate::web::access;
 use crate::web::error::Problem;
 use crate::web::guard::Visitor;
+use crate::web::live::on_air;
 use crate::web::page::Site;
 use crate::web::page::live::Live;
 use crate::web::page::tv::{Qr, Tv, TvLive};
@@ -34,8 +35,8 @@ async fn live(
     studio: Data<Studio>,
     library: Data<Library>,
 ) -> Result<HttpResponse, Problem> {
-    if let Some((id, _)) = newest_on_air(&studio, &library, &access::listed(&visitor)).await? {
-        return Ok(see_other(&format!("/watch/{id}")));
+    if let Some((live, _)) = on_air(&studio, &library, &access::listed(&visitor)).await?.first() {
+        return Ok(see_other(&format!("/watch/{}", live.id)));
     }
     let meanwhile = library.list(library_filter(&visitor, MEANWHILE)).await?.iter().map(card).collect();
     html(&Live { site, meanwhile })
@@ -48,32 +49,13 @@ async fn tv(
     library: Data<Library>,
 ) -> Result<HttpResponse, Problem> {
     // The screen hangs where everyone sees it, whoever once signed in there.
-    let live = newest_on_air(&studio, &library, &[Audience::Public]).await?;
+    let live = on_air(&studio, &library, &[Audience::Public]).await?;
     let address = live_address(&request);
     html(&Tv {
         site,
-        live: live.map(|(id, title)| TvLive { id, title }),
+        live: live.first().map(|(_, row)| TvLive { id: row.id.clone(), title: row.title.clone() }),
         next: None,
         qr: Qr::of(&address),
         address: address.split_once("://").map_or(address.clone(), |(_, rest)| rest.to_owned()),
     })
-}
-
-/// Id and title of the newest broadcast on air that is for one of these audiences.
-async fn newest_on_air(
-    studio: &Studio,
-    library: &Library,
-    audiences: &[Audience],
-) -> Result<Option<(String, String)>, Problem> {
-    let mut newest: Option<(i64, String, String)> = None;
-    for live in studio.on_air().borrow().clone().values().filter(|live| !live.is_ending()) {
-        let Some(row) = library.broadcast(&live.id).await? else { continue };
-        if audiences.contains(&row.audience)
-            && !row.hidden
-            && newest.as_ref().is_none_or(|(at, ..)| row.created_at > *at)
-        {
-            newest = Some((row.created_at, row.id.clone(), row.title.clone()));
-        }
-    }
-    Ok(newest.map(|(_, id, title)| (id, title)))
 }

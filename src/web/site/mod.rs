@@ -5,7 +5,7 @@ mod admin;
 mod keys;
 mod live;
 mod studio;
-mod watch;
+pub mod watch;
 
 use actix_web::cookie::Cookie;
 use actix_web::cookie::time::Duration;
@@ -122,6 +122,7 @@ fn done(t: Lang, query: &str) -> Option<&'static str> {
         "saved" => t.done_saved(),
         "trashed" => t.done_trashed(),
         "restored" => t.done_back(),
+        "emptied" => t.done_emptied(),
         "deleted" => t.done_deleted(),
         "account" => t.done_account(),
         "account_deleted" => t.done_account_deleted(),

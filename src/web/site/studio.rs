@@ -10,11 +10,12 @@ use super::{Refusal, html_as, see_other};
 use crate::accounts::Audience;
 use crate::base::terms::BroadcastState;
 use crate::broadcast::source;
-use crate::broadcast::studio::NewBroadcast;
+use crate::broadcast::studio::{NewBroadcast, Wish as Recording};
 use crate::broadcast::{Studio, texts};
 use crate::library::Library;
 use crate::people::Session;
 use crate::web::access;
+use crate::web::api::broadcasts::end_live;
 use crate::web::error::Problem;
 use crate::web::guard::{Broadcaster, Visitor};
 use crate::web::page::studio::{self as view, Draft, Health, OnAir};
@@ -43,6 +44,7 @@ async fn studio(
     wish: Query<Wish>,
 ) -> Result<HttpResponse, Problem> {
     let status = status(&studio, &library).await;
+    let trash_bytes = trash_bytes(&site, &library).await?;
     let draft = Draft {
         source: status.sources.iter().find(|source| source.ready).map(|source| source.id.clone()).unwrap_or_default(),
         microphone: status.sources.first().and_then(first_microphone).unwrap_or_default(),
@@ -50,7 +52,15 @@ async fn studio(
         description: Field::default(),
         audience: Audience::Public,
     };
-    html_as(StatusCode::OK, &page(site, &request, status, draft, None, wish.another.is_some()))
+    html_as(
+        StatusCode::OK,
+        &view::Studio { trash_bytes, ..page(site, &request, status, draft, None, wish.another.is_some()) },
+    )
+}
+
+/// Bytes that emptying the trash would free, for whoever may.
+async fn trash_bytes(site: &Site, library: &Library) -> Result<u64, Problem> {
+    Ok(if site.admin() { library.totals().await?.trash_bytes } else { 0 })
 }
 
 fn first_microphone(source: &source::Source) -> Option<String> {
@@ -74,6 +84,8 @@ fn page(
         viewers: live.viewers as u64,
         pin: live.pin,
         health: Health(live.health),
+        reason: live.reason,
+        unrecorded: !live.recorded,
     });
     let test_label = site.t.studio_source_test_label();
     let sources = status.sources.into_iter().map(|mut source| {
@@ -88,6 +100,8 @@ fn page(
         draft,
         disk_left_s: Some(status.disk_left_s),
         error,
+        no_room: false,
+        trash_bytes: 0,
         another,
         qr: Qr::of(&live_address(request)),
         site,
@@ -106,6 +120,10 @@ struct Wanted {
     microphone: String,
     #[serde(default)]
     audience: Audience,
+    #[serde(default)]
+    record: Recording,
+    /// The answer to there being no room.
+    free_trash: Option<String>,
 }
 
 async fn go_live(
@@ -117,10 +135,15 @@ async fn go_live(
     form: Form<Wanted>,
 ) -> Result<HttpResponse, Problem> {
     let wanted = form.into_inner();
+    if wanted.free_trash.is_some() && session.person.role.is_admin() {
+        library.empty_trash(&session.person.username).await?;
+    }
     let problem = match begin(&studio, session, &wanted).await {
         Ok(()) => return Ok(see_other("/studio")),
         Err(problem) => problem,
     };
+    let no_room = problem.code.as_str() == "no_room";
+    let trash_bytes = trash_bytes(&site, &library).await?;
     let refusal = Refusal::of(site.t, problem)?;
     let draft = Draft {
         source: wanted.source.clone(),
@@ -131,7 +154,8 @@ async fn go_live(
     };
     let error = (!["title", "description"].contains(&refusal.at())).then(|| refusal.words.clone());
     let status = status(&studio, &library).await;
-    html_as(refusal.status, &page(site, &request, status, draft, error, true))
+    let page = page(site, &request, status, draft, error, true);
+    html_as(refusal.status, &view::Studio { no_room, trash_bytes, ..page })
 }
 
 async fn begin(studio: &Studio, session: Session, wanted: &Wanted) -> Result<(), Problem> {
@@ -143,6 +167,7 @@ async fn begin(studio: &Studio, session: Session, wanted: &Wanted) -> Result<(),
         microphone: Some(wanted.microphone.clone()).filter(|id| !id.is_empty()),
         account_id: Some(session.person.id),
         stream_key_id: None,
+        recording: wanted.record,
     };
     studio.go_live(new).await?;
     Ok(())
@@ -155,8 +180,6 @@ async fn end(
     id: Path<String>,
 ) -> Result<HttpResponse, Problem> {
     access::visible(&library, &Visitor(Some(session)), &id).await?;
-    if let Some(live) = studio.live(&id) {
-        live.end().await;
-    }
+    end_live(&studio, &id).await?;
     Ok(see_other("/studio?done=ended"))
 }

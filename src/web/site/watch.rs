@@ -10,11 +10,13 @@ use crate::base::clock::ticks_to_seconds;
 use crate::base::terms::BroadcastState;
 use crate::broadcast::Studio;
 use crate::library::Library;
-use crate::store::broadcasts::{Broadcast, Filter};
+use crate::store::broadcasts::{Broadcast, Edit, Filter};
 use crate::web::access::{self, Pins};
+use crate::web::api::broadcasts::{manageable, may_manage};
 use crate::web::error::{Code, Problem};
-use crate::web::guard::{self, Visitor};
+use crate::web::guard::{self, Broadcaster, Visitor};
 use crate::web::i18n::Lang;
+use crate::web::live;
 use crate::web::page::home::{Home, LiveCard};
 use crate::web::page::watch::{Watch, WatchPin};
 use crate::web::page::{Card, Field, Site};
@@ -36,6 +38,7 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(resource("/").route(web::get().to(home)))
         .service(resource("/watch/{id}").route(web::get().to(watch)))
         .service(resource("/watch/{id}/pin").route(web::post().to(give_pin)))
+        .service(resource("/watch/{id}/keep").route(web::post().to(keep)))
         .service(resource("/language").route(web::post().to(choose_language)));
 }
 
@@ -78,27 +81,21 @@ async fn home(
 }
 
 async fn on_air(studio: &Studio, library: &Library, visitor: &Visitor) -> Result<Vec<LiveCard>, Problem> {
-    let audiences = access::listed(visitor);
-    let mut cards = Vec::new();
-    for live in studio.on_air().borrow().clone().values().filter(|live| !live.is_ending()) {
-        let Some(row) = library.broadcast(&live.id).await? else { continue };
-        if audiences.contains(&row.audience) && !row.hidden {
-            cards.push(LiveCard {
-                id: row.id.clone(),
-                title: row.title.clone(),
-                started_ms: row.started_at.unwrap_or(row.created_at),
-                viewers: live.viewers.count() as u64,
-                thumbnail: row.has_thumbnail,
-            });
-        }
-    }
-    cards.sort_by_key(|card| std::cmp::Reverse(card.started_ms));
-    Ok(cards)
+    let found = live::on_air(studio, library, &access::listed(visitor)).await?;
+    let cards = found.iter().map(|(live, row)| LiveCard {
+        id: row.id.clone(),
+        title: row.title.clone(),
+        started_ms: row.started_at.unwrap_or(row.created_at),
+        viewers: live.viewers.count() as u64,
+        thumbnail: row.has_thumbnail,
+    });
+    Ok(cards.collect())
 }
 
 /// Finished recordings that a visitor finds.
 pub fn library_filter(visitor: &Visitor, limit: u32) -> Filter {
-    Filter { states: vec![BroadcastState::Ended], audiences: access::listed(visitor), limit, ..Filter::default() }
+    let states = vec![BroadcastState::Ended];
+    Filter { states, audiences: access::listed(visitor), recorded_only: true, limit, ..Filter::default() }
 }
 
 async fn watch(
@@ -132,7 +129,10 @@ async fn watch(
         id: broadcast.id.clone(),
         title: broadcast.title.clone(),
         description: broadcast.description.clone(),
-        state: live.as_ref().map_or(broadcast.state, |live| live.state.borrow().public()),
+        state: live::shown(
+            live.as_ref().map_or(broadcast.state, |live| live.state.borrow().public()),
+            broadcast.recorded,
+        ),
         audience: broadcast.audience,
         at_ms: broadcast.started_at.unwrap_or(broadcast.created_at),
         viewers: live.map_or(0, |live| live.viewers.count() as u64),
@@ -142,10 +142,34 @@ async fn watch(
         tags: broadcast.tags.clone(),
         more,
         live_sync_s: LIVE_SYNC_S,
+        recorded: broadcast.recorded,
+        pin: may_pin(&visitor, &broadcast).then_some(broadcast.pinned),
     };
     let mut response = html(&page)?;
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, header::HeaderValue::from_static(WATCH_CSP));
     Ok(response)
+}
+
+/// Whoever may change a recording may pin it.
+fn may_pin(visitor: &Visitor, broadcast: &Broadcast) -> bool {
+    broadcast.recorded && visitor.0.as_ref().is_some_and(|session| may_manage(&session.person, broadcast))
+}
+
+#[derive(Debug, Deserialize)]
+struct Keep {
+    pinned: String,
+}
+
+async fn keep(
+    Broadcaster(session): Broadcaster,
+    library: Data<Library>,
+    id: Path<String>,
+    form: Form<Keep>,
+) -> Result<HttpResponse, Problem> {
+    let broadcast = manageable(&library, &session, &id).await?;
+    let edit = Edit { pinned: Some(form.pinned == "1"), ..Edit::default() };
+    library.edit(&session.person.username, &broadcast.id, edit).await?;
+    Ok(see_other(&format!("/watch/{}?done=saved", broadcast.id)))
 }
 
 fn pin_page(site: Site, broadcast: &Broadcast, pin: Field) -> WatchPin {

@@ -4,26 +4,30 @@ mod accounts;
 mod recordings;
 
 use actix_web::HttpResponse;
-use actix_web::web::{self, Data, ServiceConfig, resource};
+use actix_web::web::{self, Data, Form, ServiceConfig, resource};
+use serde::Deserialize;
 
-use super::html;
+use super::{Refusal, html, html_as, see_other};
 use crate::base::clock::ticks_to_seconds;
 use crate::broadcast::Studio;
 use crate::library::Library;
 use crate::people::Accounts;
 use crate::store::audit::Entry;
+use crate::web::api::storage::{RetentionBody, RuleName};
 use crate::web::error::Problem;
 use crate::web::guard::Admin;
 use crate::web::i18n::Lang;
-use crate::web::page::Site;
 use crate::web::page::admin::{Activity, Overview, Storage};
+use crate::web::page::{Field, Site};
 use crate::web::studio::status;
 
 /// Lines of who did what.
 const RECENT: u32 = 20;
 
 pub fn configure(config: &mut ServiceConfig) {
-    config.service(resource("/admin").route(web::get().to(overview)));
+    config
+        .service(resource("/admin").route(web::get().to(overview)))
+        .service(resource("/admin/retention").route(web::post().to(set_retention)));
     accounts::configure(config);
     recordings::configure(config);
 }
@@ -35,26 +39,69 @@ async fn overview(
     library: Data<Library>,
     people: Data<Accounts>,
 ) -> Result<HttpResponse, Problem> {
-    let totals = library.totals().await?;
-    let space = library.space().map_err(Problem::internal)?;
-    let status = status(&studio, &library).await;
+    html(&page(site, &studio, &library, &people).await?)
+}
+
+async fn page(site: Site, studio: &Studio, library: &Library, people: &Accounts) -> Result<Overview, Problem> {
+    let found = library.storage().await?;
+    let status = status(studio, library).await;
     let storage = Storage {
-        total: space.total,
-        free: space.free,
-        recordings: totals.bytes,
-        trash: totals.trash_bytes,
-        left_s: Some(status.disk_left_s),
+        total: found.room.space.total,
+        free: found.room.space.free,
+        recordings: found.totals.bytes,
+        trash: found.totals.trash_bytes,
+        thumbnails: found.totals.thumbnail_bytes,
+        left_s: Some(found.left_s(status.bitrate_bps)),
+        untouched_s: (found.freeable > 0).then(|| found.untouched_s(status.bitrate_bps)),
     };
     let accounts = people.list(None, accounts::ALL).await?.items;
-    html(&Overview {
+    let kept = RetentionBody::of(library.rule().await?);
+    let number = |number: Option<u32>| Field::of(number.map(|number| number.to_string()).unwrap_or_default());
+    Ok(Overview {
         recent: library.activity(RECENT).await?.into_iter().map(|entry| activity(site.t, entry)).collect(),
         storage,
-        recordings: totals.recordings,
-        recorded_s: ticks_to_seconds(totals.ticks).round() as u64,
+        rule: kept.rule,
+        days: number(kept.days),
+        quota_gb: number(kept.quota_gb),
+        recordings: found.totals.recordings,
+        recorded_s: ticks_to_seconds(found.totals.ticks).round() as u64,
         accounts: accounts.iter().filter(|account| account.disabled_at.is_none()).count() as u64,
         on_air: status.broadcasts.len() as u64,
         site,
     })
+}
+
+#[derive(Debug, Deserialize)]
+struct Kept {
+    rule: RuleName,
+    #[serde(default)]
+    days: String,
+    #[serde(default)]
+    quota_gb: String,
+}
+
+async fn set_retention(
+    Admin(session): Admin,
+    site: Site,
+    studio: Data<Studio>,
+    library: Data<Library>,
+    people: Data<Accounts>,
+    form: Form<Kept>,
+) -> Result<HttpResponse, Problem> {
+    let Kept { rule, days, quota_gb } = form.into_inner();
+    let number = |text: &str| text.trim().parse().ok();
+    match (RetentionBody { rule, days: number(&days), quota_gb: number(&quota_gb) }).check() {
+        Ok(rule) => {
+            library.set_rule(&session.person.username, rule).await?;
+            Ok(see_other("/admin?done=saved"))
+        }
+        Err(problem) => {
+            let refusal = Refusal::of(site.t, problem)?;
+            let page = page(site, &studio, &library, &people).await?;
+            let (days, quota_gb) = (refusal.field("days", &days), refusal.field("quota_gb", &quota_gb));
+            html_as(refusal.status, &Overview { rule, days, quota_gb, ..page })
+        }
+    }
 }
 
 fn activity(t: Lang, entry: Entry) -> Activity {
@@ -68,6 +115,13 @@ fn activity(t: Lang, entry: Entry) -> Activity {
         "broadcast.trash" => t.act_broadcast_trash(),
         "broadcast.restore" => t.act_broadcast_restore(),
         "broadcast.delete" => t.act_broadcast_delete(),
+        "broadcast.purge" => match entry.detail.as_str() {
+            "trash_over" => t.act_purge_trash_over(),
+            "too_old" => t.act_purge_too_old(),
+            "over_quota" => t.act_purge_over_quota(),
+            _ => t.act_purge_room_short(),
+        },
+        "retention.set" => t.act_retention_set(),
         other => other,
     };
     // What is named by an id says nothing to a reader; the detail of a key is its label.

@@ -12,6 +12,7 @@ use crate::broadcast::{Studio, texts};
 use crate::library::Library;
 use crate::store::broadcasts::{Broadcast, Edit, Filter};
 use crate::web::access;
+use crate::web::api::broadcasts::end_live;
 use crate::web::error::Problem;
 use crate::web::guard::{Admin, Visitor};
 use crate::web::page::admin::{RecordingEdit, RecordingRow, Recordings, Trash, TrashRow};
@@ -29,6 +30,7 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(resource("/admin/recordings/{id}").route(web::get().to(show)).route(web::post().to(save)))
         .service(resource("/admin/recordings/{id}/trash").route(web::post().to(throw_away)))
         .service(resource("/admin/trash").route(web::get().to(trash)))
+        .service(resource("/admin/trash/empty").route(web::post().to(empty)))
         .service(resource("/admin/trash/{id}/restore").route(web::post().to(restore)))
         .service(resource("/admin/trash/{id}/delete").route(web::post().to(delete)));
 }
@@ -64,6 +66,8 @@ fn row(row: Broadcast) -> RecordingRow {
         audience: row.audience,
         state: row.state,
         hidden: row.hidden,
+        pinned: row.pinned,
+        recorded: row.recorded,
         thumbnail: row.has_thumbnail,
     }
 }
@@ -87,6 +91,7 @@ fn form(site: Site, broadcast: &Broadcast) -> RecordingEdit {
         tags: Field::of(broadcast.tags.join(", ")),
         audience: broadcast.audience,
         hidden: broadcast.hidden,
+        pinned: broadcast.pinned,
         thumbnail: broadcast.has_thumbnail,
         pin: broadcast.pin.clone(),
         on_air: matches!(broadcast.state, BroadcastState::Starting | BroadcastState::Live),
@@ -103,6 +108,7 @@ struct Typed {
     #[serde(default)]
     audience: Audience,
     hidden: Option<String>,
+    pinned: Option<String>,
 }
 
 impl Typed {
@@ -120,6 +126,7 @@ impl Typed {
             audience: Some(self.audience),
             pin: Some(pin),
             hidden: Some(self.hidden.is_some()),
+            pinned: Some(self.pinned.is_some()),
         })
     }
 }
@@ -146,6 +153,7 @@ async fn save(
                 tags: refusal.field("tags", &typed.tags),
                 audience: typed.audience,
                 hidden: typed.hidden.is_some(),
+                pinned: typed.pinned.is_some(),
                 ..form(site, &broadcast)
             };
             html_as(refusal.status, &page)
@@ -161,9 +169,7 @@ async fn throw_away(
 ) -> Result<HttpResponse, Problem> {
     let by = session.person.username.clone();
     let broadcast = access::visible(&library, &Visitor(Some(session)), &id).await?;
-    if let Some(live) = studio.live(&broadcast.id) {
-        live.end().await;
-    }
+    end_live(&studio, &broadcast.id).await?;
     library.trash(&by, &broadcast.id).await?;
     Ok(see_other("/admin/recordings?done=trashed"))
 }
@@ -177,7 +183,8 @@ async fn trash(_: Admin, site: Site, library: Data<Library>) -> Result<HttpRespo
             .into_iter()
             .map(|row| TrashRow {
                 trashed_ms: row.trashed_at.unwrap_or(row.created_at),
-                gone_ms: None,
+                gone_ms: library.gone_at(&row),
+                pinned: row.pinned,
                 duration_s: ticks_to_seconds(row.duration).round() as u64,
                 id: row.id,
                 title: row.title,
@@ -204,4 +211,9 @@ async fn delete(Admin(session): Admin, library: Data<Library>, id: Path<String>)
     }
     library.delete(&by, &broadcast.id).await?;
     Ok(see_other("/admin/trash?done=deleted"))
+}
+
+async fn empty(Admin(session): Admin, library: Data<Library>) -> Result<HttpResponse, Problem> {
+    library.empty_trash(&session.person.username).await?;
+    Ok(see_other("/admin/trash?done=emptied"))
 }

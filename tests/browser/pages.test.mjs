@@ -1,0 +1,196 @@
+// What the walk does not pass by: forms with mistakes, refusals, states that are rare. Each is looked at with axe-core.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { look, moving, openBrowser, visitor } from './browser.mjs';
+import { ADMIN, signedIn, startBox } from './box.mjs';
+
+const VIEWER = { username: 'ibu.rina', password: 'enam kata lain yang panjang' };
+
+let box;
+let browser;
+let admin;
+let call;
+
+before(async () => {
+  box = await startBox({ admin: true, env: { SIARAN_VIDEO_HEIGHT: '240' } });
+  browser = await openBrowser();
+  call = await signedIn(box);
+  admin = await visitor(browser, box.url);
+  await signIn(admin.page, ADMIN);
+});
+
+after(async () => {
+  await browser?.close();
+  const code = await box?.stop();
+  if (box) assert.equal(code, 0, 'the program stops with 0');
+});
+
+async function signIn(page, { username, password }) {
+  await page.goto('/login');
+  await page.fill('[name=username]', username);
+  await page.fill('[name=password]', password);
+  await Promise.all([page.waitForURL((url) => url.pathname !== '/login'), page.click('main button[type=submit]')]);
+}
+
+/** A recording of about two seconds; gives its id. */
+async function record(title, audience = 'public') {
+  const { id } = await call('POST', '/broadcasts', { title, source: 'test', audience });
+  await live(id);
+  await call('POST', `/broadcasts/${id}/end`);
+  return id;
+}
+
+async function live(id) {
+  for (;;) {
+    const { state } = await call('GET', `/broadcasts/${id}`);
+    if (state === 'live') return;
+    assert.equal(state, 'starting');
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+/** Every field that is at fault says why, to those who hear the page too. */
+async function faults(page) {
+  const wrong = page.locator('[aria-invalid=true]');
+  const count = await wrong.count();
+  for (let i = 0; i < count; i++) {
+    const told = (await wrong.nth(i).getAttribute('aria-describedby')).split(' ').pop();
+    assert.ok((await page.textContent(`#${told}`)).trim().length > 5, `${told} says what is wrong`);
+  }
+  return count;
+}
+
+test('accounts: new, with mistakes, edited, with mistakes', async () => {
+  const { page } = admin;
+  const form = 'form[action="/admin/accounts"]';
+  const add = (username, password) => submit(page, form, { username, password });
+  await page.goto('/admin/accounts');
+  await add('a b', 'pendek');
+  assert.ok(await faults(page) >= 1);
+  await look(page, 'new account, bad name');
+  await add('ibu.rina', 'pendek');
+  assert.ok(await faults(page) >= 1);
+  await look(page, 'new account, bad password');
+  await add(ADMIN.username, VIEWER.password);
+  assert.ok(await faults(page) >= 1);
+  await look(page, 'new account, name taken');
+  await page.check(`${form} [name=role][value=viewer]`);
+  await add(VIEWER.username, VIEWER.password);
+  await page.waitForSelector(`h2:has-text("${VIEWER.username}")`);
+
+  for (const summary of await page.locator('main details > summary').all()) await summary.click();
+  await look(page, 'accounts, all opened');
+  const hers = await page.locator(`li:has(h2:has-text("${VIEWER.username}")) form[action$="/password"]`).getAttribute('action');
+  await submit(page, `form[action="${hers}"]`, { password: 'pendek' });
+  await page.waitForSelector('details[open] [role=alert]');
+  await look(page, 'an account, edited with a mistake');
+});
+
+/** Fills a form as it stands, without the browser's own checks, and sends it. */
+async function submit(page, form, fields) {
+  await page.$eval(form, (element) => { element.noValidate = true; });
+  for (const [name, value] of Object.entries(fields)) await page.fill(`${form} [name=${name}]`, value);
+  await Promise.all([page.waitForEvent('load'), page.click(`${form} button[type=submit]`)]);
+}
+
+test('the PIN: asked for, wrong, too often', async () => {
+  const id = await record('Untuk yang diberi tahu', 'pin');
+  const { page, context } = await visitor(browser, box.url, { viewport: { width: 390, height: 844 } });
+  await page.goto(`/watch/${id}`);
+  await look(page, 'PIN');
+  await submit(page, 'main form', { pin: '000001' });
+  assert.equal(await faults(page), 1);
+  await look(page, 'wrong PIN');
+  for (let i = 0; i < 21; i++) {
+    await submit(page, 'main form', { pin: '000002' });
+    if (!await page.locator('main form [name=pin]').count()) break;
+  }
+  assert.equal(await page.locator('main form [name=pin]').count(), 0, 'it is not asked for without end');
+  await look(page, 'too many PINs');
+  await context.close();
+});
+
+test('refusals say what to do', async () => {
+  const id = await record('Hanya petugas', 'staff');
+  const { page, context } = await visitor(browser, box.url);
+  const visit = async (path) => (await page.goto(path)).status();
+  assert.equal(await visit('/nowhere'), 404);
+  await look(page, '404');
+  await page.goto(`/watch/${id}`);
+  assert.match(page.url(), /\/login\?next=/);
+  await signIn(page, VIEWER);
+  for (const path of [`/watch/${id}`, '/studio', '/admin', '/admin/accounts']) {
+    assert.equal(await visit(path), 403, path);
+    assert.ok((await page.textContent('main')).trim().length > 40);
+    await look(page, `403 of ${path}`);
+  }
+  await context.close();
+});
+
+test('the studio on air, with a mistake in the next broadcast', async () => {
+  const { page } = admin;
+  const { id } = await call('POST', '/broadcasts', { title: 'Mengudara', source: 'test', audience: 'pin' });
+  await live(id);
+  await page.goto('/studio');
+  await moving(page);
+  await page.waitForSelector('body.is-on-air');
+  await look(page, 'studio on air with a PIN');
+  await page.goto('/studio?another=1');
+  await look(page, 'studio, another broadcast');
+  await page.setViewportSize({ width: 390, height: 844 });
+  await look(page, 'studio on air, on a phone');
+  await page.setViewportSize({ width: 1280, height: 900 });
+  await page.click('[data-air-end] button');
+  await page.click('dialog button[value=end]');
+  await page.waitForSelector('[data-done]:not([hidden])');
+  await look(page, 'studio, ended');
+});
+
+test('without JavaScript the studio shows mistakes on the page', async () => {
+  const { page, context } = await visitor(browser, box.url, { javaScriptEnabled: false });
+  await signIn(page, ADMIN);
+  await page.goto('/studio');
+  await page.fill('#title', '   ');
+  await page.click('[data-prepare] [data-go]');
+  assert.ok(await page.locator('[aria-invalid=true]').count() > 0);
+  await context.close();
+});
+
+test('keys: one with a mistake, one that is shown, one in use', async () => {
+  const { page } = admin;
+  const form = 'form[action="/studio/keys"]';
+  await page.goto('/studio/keys');
+  await submit(page, form, { label: ' ' });
+  assert.equal(await faults(page), 1);
+  await look(page, 'a key without a name');
+  await submit(page, form, { label: 'Ponsel' });
+  assert.ok((await page.inputValue('#key')).length >= 20);
+  await look(page, 'a key that is shown');
+  await page.click('.confirm summary');
+  await look(page, 'revoking a key');
+});
+
+test('recordings and the trash, with mistakes and questions', async () => {
+  const { page } = admin;
+  const id = await record('Akan dibuang');
+  await page.goto(`/admin/recordings/${id}`);
+  await submit(page, 'form.panel', { title: ' ', tags: 'x'.repeat(60) });
+  assert.ok(await faults(page) >= 1);
+  await look(page, 'a recording with mistakes');
+  await page.goto(`/admin/recordings/${id}`);
+  await page.click('.confirm summary');
+  await look(page, 'deleting a recording');
+  await page.click('.confirm button');
+  await page.goto('/admin/trash');
+  for (const summary of await page.locator('main details > summary').all()) await summary.click();
+  await look(page, 'trash, opened');
+  await page.goto('/admin/recordings?q=zzz');
+  await look(page, 'recordings, nothing found');
+  await page.goto('/?q=%21%21');
+  await look(page, 'home, nothing found');
+});
+
+test('the console complains of nothing but the refusals that were asked for', () => {
+  const refusals = /status of 4\d\d/;
+  assert.deepEqual(admin.complaints.filter((text) => !refusals.test(text)), []);
+});

@@ -1,0 +1,169 @@
+//! The program killed in mid-broadcast and started again: on air again by itself, on the same address, in the same recording.
+
+use std::time::{Duration, Instant};
+
+use crate::power::{Seen, end, fsck};
+use crate::rtmp::Publisher;
+use crate::server::{SMALL, Server, playlist, until};
+use crate::tools;
+
+/// The flags of a server that comes back where it was.
+pub fn same_ports(server: &Server) -> Vec<String> {
+    let address = |url: &str| {
+        let rest = url.split_once("://").expect("a URL").1;
+        rest.trim_end_matches("/live").to_owned()
+    };
+    let flags = SMALL.iter().map(|flag| String::from(*flag));
+    flags.chain(["--http".into(), address(&server.http), "--rtmp".into(), address(&server.rtmp)]).collect()
+}
+
+/// Kills it and starts it again; how long it took until new media was listed behind a break.
+fn restart(server: Server, id: &str, seen: &Seen) -> (Server, Duration) {
+    let (flags, data) = (same_ports(&server), server.data.clone());
+    let mut server = server;
+    server.kill();
+    drop(server);
+    let begin = Instant::now();
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let server = Server::start_on(&data, &flags);
+    until("new media", || {
+        let reply = server.stranger().get(&format!("/media/{id}/av/index.m3u8"));
+        if reply.status == 503 {
+            return None;
+        }
+        let now = playlist(&server, id);
+        assert!(!now.ended, "viewers are not told that it is over");
+        (end(&now) > end(&seen.playlist) && now.last_msn() > seen.playlist.last_msn()).then_some(())
+    });
+    let lasted = begin.elapsed();
+    println!("on air again after {lasted:?}");
+    (server, lasted)
+}
+
+/// Decodes a recording as HLS, without the entries that say of themselves that they cannot be had: ffmpeg asks for them.
+pub fn decode(server: &Server, id: &str) {
+    let text = String::from_utf8(server.fetch(&format!("/media/{id}/av/index.m3u8"))).expect("UTF-8");
+    let base = format!("{}/media/{id}/av/", server.http);
+    let mut lines = Vec::new();
+    let mut gap = false;
+    for line in text.lines() {
+        match line {
+            "#EXT-X-GAP" => gap = true,
+            _ if line.starts_with("#EXT-X-MAP") => lines.push(line.replace("init-", &format!("{base}init-"))),
+            _ if line.starts_with('#') && !(gap && line.starts_with("#EXTINF")) => lines.push(line.to_owned()),
+            _ if line.starts_with('#') => {}
+            _ if std::mem::take(&mut gap) => {}
+            uri => lines.push(format!("{base}{uri}")),
+        }
+    }
+    let file = tools::write(server.data.path(), "index.m3u8", lines.join("\n").as_bytes());
+    tools::decode(tools::as_text(&file));
+}
+
+#[test]
+fn a_killed_program_goes_on_with_its_broadcast() {
+    let mut server = Server::start(SMALL);
+    let id = server.go_live("Killed");
+    server.until_duration(&id, 5.0);
+    for round in 1..=2 {
+        let seen = Seen::take(&server, &id);
+        let (again, _) = restart(server, &id, &seen);
+        server = again;
+        assert_eq!(server.broadcast(&id)["state"], "live");
+        let now = seen.still_holds(&server);
+        // What players had been told of is listed no more, or as it was; new media has new numbers and later times.
+        let told: Vec<u64> = seen.playlist.segments.iter().map(|segment| segment.msn).collect();
+        let fresh = now.segments.iter().find(|segment| segment.discontinuity && !told.contains(&segment.msn));
+        let fresh = fresh.expect("media behind a discontinuity");
+        assert!(fresh.date.expect("a time") >= end(&seen.playlist) - 0.001, "time goes back");
+        server.until_duration(&id, f64::from(round) * 3.0 + 5.0);
+    }
+    server.end(&id);
+    let recording = playlist(&server, &id);
+    assert!(recording.ended);
+    let breaks = recording.segments.iter().filter(|segment| segment.discontinuity).count();
+    assert_eq!(breaks, 2);
+    decode(&server, &id);
+    let file = tools::write(server.data.path(), "d.mp4", &server.fetch(&format!("/media/{id}/download.mp4")));
+    tools::decode(tools::as_text(&file));
+    assert!(tools::duration(tools::as_text(&file)) >= recording.duration() - 0.1);
+    fsck(server.data.path());
+}
+
+#[test]
+fn a_publisher_comes_back_to_the_broadcast_of_a_killed_program() {
+    let server = Server::start(SMALL);
+    let key = server.post("/stream-keys", serde_json::json!({"label": "Phone"}));
+    let publisher = Publisher::start(&server, key["key"].as_str().expect("a key"));
+    let id =
+        until("a broadcast", || server.get("/broadcasts?state=live")["items"][0]["id"].as_str().map(str::to_owned));
+    server.until_duration(&id, 4.0);
+    let seen = Seen::take(&server, &id);
+    let key = key["key"].as_str().expect("a key").to_owned();
+    let (flags, data) = (same_ports(&server), server.data.clone());
+    let mut server = server;
+    server.kill();
+    drop((server, publisher));
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let server = Server::start_on(&data, &flags);
+    assert_eq!(server.broadcast(&id)["state"], "live", "it waits for its publisher");
+    let _publisher = Publisher::start(&server, &key);
+    until("the publisher's picture", || {
+        let now = playlist(&server, &id);
+        (end(&now) > end(&seen.playlist) + 1.0).then_some(())
+    });
+    let live = server.get("/broadcasts?state=live");
+    assert_eq!(live["items"].as_array().map(Vec::len), Some(1), "one broadcast, not two: {live}");
+    server.end(&id);
+    seen.still_holds(&server);
+    decode(&server, &id);
+    fsck(server.data.path());
+}
+
+#[test]
+fn one_that_is_too_old_is_closed() {
+    let mut server = Server::start(SMALL);
+    let id = server.go_live("Interrupted");
+    server.until_duration(&id, 3.0);
+    let seen = Seen::take(&server, &id);
+    server.kill();
+    let flags = [SMALL, &["--resume-s", "0"]].concat();
+    let server = Server::start_on(&server.data, &flags);
+    assert_eq!(server.broadcast(&id)["state"], "ended");
+    let now = seen.still_holds(&server);
+    assert!(now.ended && end(&seen.playlist) - end(&now) < 0.5, "a kill loses what was not written, nothing more");
+    fsck(server.data.path());
+}
+
+/// The database is gone: everything that was recorded comes back from the files alone, for staff.
+#[test]
+fn an_index_is_made_again_from_the_reels() {
+    let mut server = Server::start(SMALL);
+    let id = server.go_live("Kept in the reels");
+    server.until_duration(&id, 5.0);
+    server.end(&id);
+    let before = server.broadcast(&id);
+    let seen = Seen::take(&server, &id);
+    assert_eq!(server.terminate(), Some(0));
+    let data = server.data.clone();
+    drop(server);
+    std::fs::write(data.path().join("siaran.db"), "not a database").expect("room");
+    for beside in ["siaran.db-wal", "siaran.db-shm"] {
+        let _ = std::fs::remove_file(data.path().join(beside));
+    }
+    let mut command = std::process::Command::new(crate::server::BINARY);
+    let output = crate::server::run_to_end(command.args(["fsck", "--rebuild", "--data"]).arg(data.path()));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    crate::server::add_account(data.path(), crate::server::ADMIN, "admin");
+    let server = Server::start_on(&data, SMALL);
+    let after = server.broadcast(&id);
+    for fact in ["title", "state", "duration_s", "size", "started_at"] {
+        assert!(after[fact] == before[fact] || fact == "started_at", "{fact}: {} {}", after[fact], before[fact]);
+    }
+    assert_eq!(after["audience"], "staff");
+    let (status, _) =
+        server.call("PATCH", &format!("/broadcasts/{id}"), Some(serde_json::json!({"audience": "public"})));
+    assert_eq!(status, 200);
+    seen.still_holds(&server);
+    tools::decode(&format!("{}/media/{id}/main.m3u8", server.http));
+}
