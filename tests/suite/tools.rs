@@ -8,7 +8,9 @@ use serde_json::Value;
 /// Decodes all of a file or an address; there must be nothing to complain about.
 pub fn decode(input: &str) {
     let output = Command::new("ffmpeg")
-        .args(["-v", "warning", "-xerror", "-protocol_whitelist", "file,http,tcp", "-i", input, "-map", "0"])
+        .args(["-v", "warning", "-xerror", "-protocol_whitelist", "file,http,tcp"])
+        // A recording paused for more than ten seconds is no clock that jumped, to be put straight.
+        .args(["-dts_delta_threshold", "86400", "-i", input, "-map", "0"])
         // Frames that come unevenly are no fault, and news only to a muxer of even ones.
         .args(["-fps_mode", "passthrough", "-enc_time_base:v", "-1", "-f", "null", "-"])
         .output()
