@@ -33,6 +33,8 @@ pub struct Config {
     pub video_height: u32,
     /// Bit rate of the captured picture, 200 to 20,000 kbit/s.
     pub video_kbps: u32,
+    /// Whether smaller pictures are cut from the captured one, for phones with a bad link.
+    pub ladder: bool,
     /// Frames per second of the captured picture, 5 to 60.
     pub frame_rate: u32,
     /// Seconds in which an RTMP publisher that left may come back to the same broadcast, 0 to 3600.
@@ -63,6 +65,7 @@ impl Config {
             part_ms: 200,
             video_height: 720,
             video_kbps: 2500,
+            ladder: true,
             frame_rate: 30,
             rtmp_grace_s: 30,
             resume_s: 300,
@@ -72,11 +75,6 @@ impl Config {
             go_live_room_s: 600,
             log: String::from("info"),
         }
-    }
-
-    /// Bits per second that a broadcast is likely to need: the captured picture and its sound.
-    pub fn planned_bitrate(&self) -> u64 {
-        (u64::from(self.video_kbps) + 128) * 1000
     }
 
     /// Width that belongs to [`Config::video_height`] at 16:9, even.
@@ -157,6 +155,12 @@ pub const SETTINGS: &[Setting] = &[
         value_name: "KBPS",
         help: "Bit rate of the captured picture in kbit/s, 200 to 20000 [default: 2500]",
         read: |config, text| read_number(text, 200, 20_000).map(|value| config.video_kbps = value),
+    },
+    Setting {
+        flag: "ladder",
+        value_name: "on|off",
+        help: "Cut smaller pictures from the captured one, for phones with a bad link [default: on]",
+        read: |config, text| read_switch(text).map(|value| config.ladder = value),
     },
     Setting {
         flag: "frame-rate",

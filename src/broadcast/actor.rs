@@ -8,17 +8,17 @@ use tokio::runtime::Handle;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{Sleep, sleep};
 
-use super::program::{Condition, InUse, Media, Program};
+use super::program::{self, Condition, InUse, Media, Program};
 use super::state::{Effect, Event, State};
 use super::viewers::Viewers;
+use super::windows::{self, Show, Windows};
 use crate::base::clock;
 use crate::base::terms::BroadcastState;
 use crate::library::Library;
 use crate::library::recorder::{Health, Recorder};
 use crate::library::space::Fault;
-use crate::media::packager::Packager;
+use crate::media::ladder::{self, Ladder};
 use crate::media::protocol::ErrorCode;
-use crate::media::window::Window;
 use crate::store::StoreError;
 use crate::store::broadcasts;
 
@@ -38,7 +38,7 @@ pub const UNRECORDED_SEGMENTS: usize = 8;
 pub struct Live {
     pub id: String,
     pub source_id: String,
-    pub window: watch::Receiver<Arc<Window>>,
+    pub windows: Windows,
     pub state: watch::Receiver<State>,
     pub viewers: Arc<Viewers>,
     pub program: Arc<Program>,
@@ -116,7 +116,7 @@ impl Live {
 
     /// Its playlist is complete; the recording is being closed.
     pub fn is_ending(&self) -> bool {
-        self.window.borrow().ended
+        self.windows.leading().ended
     }
 
     /// Seconds since *Go live*.
@@ -133,7 +133,7 @@ pub struct Beginning {
     pub recorder: Option<Recorder>,
     pub library: Library,
     /// Holds what was recorded before, if the broadcast goes on after a restart.
-    pub packager: Packager,
+    pub ladder: Ladder,
     pub state: State,
     pub since_ns: i64,
     /// Ticks from the broadcast's tick 0 to the running time's.
@@ -144,16 +144,16 @@ pub struct Beginning {
 
 /// Starts the task on `runtime`, which outlives every request. `done` is told the id once the recording is complete and nobody needs the actor any more.
 pub fn start(runtime: &Handle, beginning: Beginning, done: mpsc::UnboundedSender<String>) -> Arc<Live> {
-    let Beginning { id, program, recorder, library, mut packager, state, since_ns, offset, grace } = beginning;
+    let Beginning { id, program, recorder, library, mut ladder, state, since_ns, offset, grace } = beginning;
     let (media, in_use) = program.attach();
-    let (window_sender, window) = watch::channel(packager.window());
+    let (show, windows) = windows::channel(&mut ladder, program::renditions(&program.task));
     let waiting = (state == State::Waiting).then(|| Box::pin(sleep(grace)));
     let (state_sender, state) = watch::channel(state);
     let (ends, ends_receiver) = mpsc::channel(4);
     let live = Arc::new(Live {
         id: id.clone(),
         source_id: program.source_id.clone(),
-        window,
+        windows,
         state,
         viewers: Arc::default(),
         program: program.clone(),
@@ -162,24 +162,12 @@ pub fn start(runtime: &Handle, beginning: Beginning, done: mpsc::UnboundedSender
         since_ns,
         ends,
     });
-    let mut recorder = recorder;
-    if let (Some(recorder), Some(init)) = (&mut recorder, packager.init_in_force()) {
-        recorder.record(init);
-    }
-    // Subscribed first, asked second: an init that comes between is given twice, which changes nothing.
-    if let Some(init) = program.status.borrow().init.clone() {
-        for event in packager.init(init) {
-            if let Some(recorder) = &mut recorder {
-                recorder.record(event);
-            }
-        }
-    }
-    let actor = Actor {
+    let mut actor = Actor {
         id,
         library,
-        packager,
+        ladder,
         recorder,
-        window: window_sender,
+        show,
         state: state_sender,
         grace,
         program,
@@ -187,6 +175,10 @@ pub fn start(runtime: &Handle, beginning: Beginning, done: mpsc::UnboundedSender
         waiting,
         _in_use: in_use,
     };
+    let events = actor.ladder.inits_in_force();
+    actor.record(events);
+    // Subscribed first, asked second: an init that comes between is given twice, which changes nothing.
+    actor.take_inits();
     runtime.spawn(async move {
         let id = actor.id.clone();
         actor.run(media, ends_receiver).await;
@@ -198,9 +190,9 @@ pub fn start(runtime: &Handle, beginning: Beginning, done: mpsc::UnboundedSender
 struct Actor {
     id: String,
     library: Library,
-    packager: Packager,
+    ladder: Ladder,
     recorder: Option<Recorder>,
-    window: watch::Sender<Arc<Window>>,
+    show: Show,
     state: watch::Sender<State>,
     grace: Duration,
     program: Arc<Program>,
@@ -231,7 +223,7 @@ impl Actor {
                     Err(broadcast::error::RecvError::Lagged(missed)) => {
                         tracing::warn!(broadcast = self.id, missed, "the broadcast fell behind its source");
                         self.interrupt();
-                        self.take_init();
+                        self.take_inits();
                         None
                     }
                     Err(broadcast::error::RecvError::Closed) => self.on(Event::End),
@@ -285,18 +277,20 @@ impl Actor {
     fn on_media(&mut self, item: Media) -> Option<State> {
         match item {
             Media::Init(init) => {
-                let events = self.packager.init(init);
+                let events = self.ladder.init(init);
                 self.record(events);
                 None
             }
             Media::Part(mut part) => {
                 part.start += self.offset;
-                let events = self.packager.part(part);
-                if events.is_empty() {
+                let leads = part.rendition == self.ladder.leader();
+                let events = self.ladder.part(part);
+                let placed = leads && !events.is_empty();
+                self.record(events);
+                self.show.changes(&mut self.ladder);
+                if !placed {
                     return None;
                 }
-                self.record(events);
-                self.window.send_replace(self.packager.window());
                 if *self.state.borrow() == State::Starting {
                     // A second keyframe completes the first segment early: the first viewers need not wait for a long one.
                     self.program.keyframe();
@@ -315,19 +309,19 @@ impl Actor {
         }
     }
 
-    /// An init may have been among what was missed.
-    fn take_init(&mut self) {
-        let init = self.program.status.borrow().init.clone();
-        if let Some(init) = init {
-            let events = self.packager.init(init);
+    /// The inits in force; one may have been among what was missed.
+    fn take_inits(&mut self) {
+        let inits = self.program.status.borrow().inits.clone();
+        for init in inits.into_values() {
+            let events = self.ladder.init(init);
             self.record(events);
         }
     }
 
     fn interrupt(&mut self) {
-        let events = self.packager.interrupt();
+        let events = self.ladder.interrupt();
         self.record(events);
-        self.window.send_replace(self.packager.window());
+        self.show.changes(&mut self.ladder);
     }
 
     /// Written on the side: a slow disk must not hold the parts back.
@@ -378,9 +372,9 @@ impl Actor {
 
     /// The playlist is complete at once, from memory; the recording when the recorder has written its last.
     async fn finish(mut self, state: State) {
-        let events = self.packager.finish();
+        let events = self.ladder.finish();
         self.record(events);
-        self.window.send_replace(self.packager.window());
+        self.show.changes(&mut self.ladder);
         if let Some(recorder) = self.recorder.take() {
             recorder.finish().await;
         }
@@ -399,10 +393,10 @@ impl Actor {
         tracing::info!(broadcast = self.id, state = state.public().as_str(), "broadcast over");
     }
 
-    fn record(&mut self, events: Vec<crate::media::packager::Event>) {
+    fn record(&mut self, events: ladder::Events) {
         let Some(recorder) = &mut self.recorder else { return };
-        for event in events {
-            recorder.record(event);
+        for (rendition, event) in events {
+            recorder.record(rendition, event);
         }
     }
 }

@@ -9,5 +9,6 @@ pub mod state;
 pub mod studio;
 pub mod texts;
 pub mod viewers;
+pub mod windows;
 
 pub use studio::Studio;

@@ -1,6 +1,6 @@
 //! A source that runs: its worker, its preview, and the media that broadcasts take from it. One task owns it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -12,10 +12,12 @@ use tokio::time::{Instant, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::source::is_publisher;
+use super::windows::{self, Show, Windows};
 use crate::base::clock;
-use crate::media::packager::Packager;
-use crate::media::protocol::{ErrorCode, FlvTag, FromWorker, Init, Level, Part, SourceState, Stats, Task, ToWorker};
-use crate::media::window::Window;
+use crate::media::ladder::Ladder;
+use crate::media::protocol::{
+    Capture, ErrorCode, FlvTag, FromWorker, Init, Level, Part, SourceState, Stats, Task, ToWorker, VideoInput,
+};
 use crate::worker::supervisor::{Event, Supervision, Watchdog, supervise};
 
 /// A program that nobody looks at and no broadcast uses is stopped after this.
@@ -52,7 +54,8 @@ pub struct Status {
     /// Why, when something is wrong; for the log and the studio.
     pub message: Option<String>,
     pub stats: Stats,
-    pub init: Option<Init>,
+    /// Newest init of each rendition.
+    pub inits: BTreeMap<u8, Init>,
     /// JPEG, newest.
     pub snapshot: Option<Bytes>,
     /// Times that the worker was lost.
@@ -95,7 +98,7 @@ pub struct Program {
     pub source_id: String,
     /// What the worker was told to do; a wish for another microphone makes another program.
     pub task: Task,
-    pub preview: watch::Receiver<Arc<Window>>,
+    pub preview: Windows,
     pub status: watch::Receiver<Status>,
     levels: broadcast::Sender<Level>,
     media: broadcast::Sender<Media>,
@@ -125,8 +128,8 @@ impl Program {
     /// Starts the source on `runtime`, which outlives every request. `epoch_us` is the wall clock of running time zero,
     /// `base_ns` the monotonic one.
     pub fn start(runtime: &Handle, source_id: String, task: Task, base_ns: u64, epoch_us: i64) -> Arc<Program> {
-        let packager = Packager::new(epoch_us, Some(PREVIEW_SEGMENTS));
-        let (preview_sender, preview) = watch::channel(packager.window());
+        let mut ladder = Ladder::new(epoch_us, Some(PREVIEW_SEGMENTS), leader(&task));
+        let (show, preview) = windows::channel(&mut ladder, renditions(&task));
         let (status_sender, status) = watch::channel(Status::default());
         let (commands, receiver) = mpsc::channel(16);
         let program = Arc::new(Program {
@@ -150,8 +153,8 @@ impl Program {
                 },
                 task,
             },
-            packager,
-            preview: preview_sender,
+            ladder,
+            show,
             status: status_sender,
             levels: program.levels.clone(),
             media: program.media.clone(),
@@ -207,8 +210,8 @@ impl Program {
 /// The task's own state.
 struct Runner {
     supervision: Supervision,
-    packager: Packager,
-    preview: watch::Sender<Arc<Window>>,
+    ladder: Ladder,
+    show: Show,
     status: watch::Sender<Status>,
     levels: broadcast::Sender<Level>,
     media: broadcast::Sender<Media>,
@@ -296,7 +299,7 @@ impl Runner {
         let stop = self.stop.child_token();
         let mut supervision = self.supervision.clone();
         if let Task::Publisher { not_before, .. } = &mut supervision.task {
-            *not_before = self.packager.end();
+            *not_before = self.ladder.end();
         }
         tokio::spawn(supervise(supervision, commands_receiver, events_sender, stop.clone()));
         Session { events, commands, tags, headers: [None, None], pending: VecDeque::new(), up: false, stop }
@@ -343,15 +346,15 @@ impl Runner {
     fn on_message(&mut self, message: FromWorker, session: Option<&mut Session>) {
         match message {
             FromWorker::Init(init) => {
-                self.packager.init(init.clone());
-                self.status.send_modify(|status| status.init = Some(init.clone()));
+                self.ladder.init(init.clone());
+                self.status.send_modify(|status| drop(status.inits.insert(init.rendition, init.clone())));
                 self.publish(Media::Init(init));
             }
             FromWorker::Part(part) => {
-                self.packager.part(part.clone());
-                let window = self.packager.window();
-                let first = window.newest_part() == Some((0, 0));
-                self.preview.send_replace(window);
+                let leads = part.rendition == self.ladder.leader();
+                self.ladder.part(part.clone());
+                self.show.changes(&mut self.ladder);
+                let first = leads && self.show.leading().newest_part() == Some((0, 0));
                 if let (true, Some(session)) = (first, session) {
                     // A second keyframe completes the preview's first segment early.
                     session.pending.push_back(ToWorker::Keyframe);
@@ -399,8 +402,8 @@ impl Runner {
     }
 
     fn interrupt(&mut self) {
-        self.packager.interrupt();
-        self.preview.send_replace(self.packager.window());
+        self.ladder.interrupt();
+        self.show.changes(&mut self.ladder);
         self.publish(Media::Interrupted);
     }
 
@@ -420,6 +423,21 @@ impl Runner {
             _ => "capture",
         }
     }
+}
+
+/// How many renditions a task makes.
+pub fn renditions(task: &Task) -> u8 {
+    match task {
+        Task::Capture(Capture { video: VideoInput::TestPattern | VideoInput::Camera(_), rungs, .. }) => {
+            rungs.len() as u8
+        }
+        _ => 1,
+    }
+}
+
+/// The rendition that is never left out: the smallest picture, which costs the least to make.
+pub fn leader(task: &Task) -> u8 {
+    renditions(task).saturating_sub(1)
 }
 
 /// Why a publisher's worker has given it up for what it sends.

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::actor::{self, Beginning, Live, UNRECORDED_SEGMENTS};
-use super::program::Program;
+use super::program::{self, Program};
 use super::source::{self, Source};
 use super::state::State;
 use crate::accounts::permission::Audience;
@@ -19,7 +19,7 @@ use crate::base::{clock, ids};
 use crate::library::Library;
 use crate::library::recover::Interrupted;
 use crate::media::camera::Wanted;
-use crate::media::packager::Packager;
+use crate::media::ladder::{self, Ladder};
 use crate::media::protocol::{Capture, Device, FlvTag, FromWorker, Task};
 use crate::store::StoreError;
 use crate::store::broadcasts::Broadcast;
@@ -141,7 +141,7 @@ impl Studio {
 
     /// Bits per second that a broadcast is likely to need.
     pub fn planned_bitrate(&self) -> u64 {
-        self.0.config.planned_bitrate()
+        ladder::planned_bitrate(&self.0.config)
     }
 
     /// What is on air; the receiver learns of changes.
@@ -195,7 +195,7 @@ impl Studio {
         // What is not recorded cannot be rewound to the beginning.
         let keep = (!recorded).then_some(UNRECORDED_SEGMENTS);
         let timeline = Timeline {
-            packager: Packager::new(row.epoch_us, keep),
+            ladder: Ladder::new(row.epoch_us, keep, program::leader(&program.task)),
             since_ns: clock::monotonic_ns() as i64,
             base_ns: row.base_ns,
         };
@@ -216,7 +216,7 @@ impl Studio {
             program,
             recorder,
             library: self.0.library.clone(),
-            packager: timeline.packager,
+            ladder: timeline.ladder,
             state,
             since_ns: timeline.since_ns,
             offset: clock::ns_to_ticks((self.0.base_ns as i64 - timeline.base_ns).max(0) as u64),
@@ -261,10 +261,11 @@ impl Studio {
             tracing::warn!(broadcast = id, source = source_id, "its source is not there any more");
             return self.give_up(interrupted);
         };
-        let Interrupted { broadcast, inits, segments, base_ns } = &interrupted;
-        let began = segments.first().map_or(0, |first| clock::ticks_to_ns(first.start));
+        let Interrupted { broadcast, recorded, base_ns } = &interrupted;
+        let began = recorded.values().filter_map(|recorded| recorded.segments.first()).map(|first| first.start).min();
+        let began = clock::ticks_to_ns(began.unwrap_or(0));
         let timeline = Timeline {
-            packager: Packager::resume(broadcast.epoch_us, inits.clone(), segments),
+            ladder: Ladder::resume(broadcast.epoch_us, program::leader(&program.task), recorded.clone()),
             since_ns: base_ns + began as i64,
             base_ns: *base_ns,
         };
@@ -368,10 +369,8 @@ impl Studio {
         let task = Task::Capture(Capture {
             video,
             audio,
-            width: config.video_width(),
-            height: config.video_height,
+            rungs: ladder::planned(config),
             frame_rate: config.frame_rate,
-            video_kbps: config.video_kbps,
             part_ms: config.part_ms,
             encoder: None,
         });
@@ -461,7 +460,7 @@ impl Studio {
 
 /// How a broadcast's own time lies on the clock.
 struct Timeline {
-    packager: Packager,
+    ladder: Ladder,
     /// Monotonic nanoseconds of *Go live*.
     since_ns: i64,
     /// Monotonic nanoseconds of its tick 0.

@@ -106,7 +106,7 @@ impl FrameClock {
                 snapshots.take(&picture);
             }
         }
-        self.program.show(picture, number, self.target.frame_rate);
+        self.program.show(picture, number);
         let heard = self.sound(number, memory);
         if heard {
             memory.heard = due;

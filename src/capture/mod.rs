@@ -13,6 +13,7 @@ mod pattern;
 mod program;
 mod relay;
 mod ring;
+mod rung;
 mod slots;
 mod snapshot;
 mod sound;

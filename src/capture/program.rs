@@ -1,36 +1,34 @@
 //! The program pipeline: raw pictures and samples in, parts out. It is started once and never stops; what it shows is the
-//! frame clock's business. No queue in it: each side is encoded in its own appsrc's thread.
+//! frame clock's business. No queue in it: each rung, and the sound, is encoded in its own appsrc's thread.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use gst::prelude::*;
 
-use super::encoder::{self, Target};
 use super::link::Outbox;
 use super::meter::RATE;
-use super::{Counters, raw_audio, raw_video};
-use crate::base::clock;
-use crate::media::aac::AudioConfig;
-use crate::media::fragment::{self, AudioFrame, Fragmenter, Tracks, VideoFrame};
-use crate::media::h264::VideoConfig;
-use crate::media::protocol::{ErrorCode, FromWorker};
+use super::rung::{self, Sink};
+use super::{Counters, raw_audio};
+use crate::media::fragment::{AudioFrame, Fragmenter};
+use crate::media::ladder::Rung;
+use crate::media::protocol::ErrorCode;
 
 /// Samples that an AAC encoder puts before the first real one. Decoders without an edit list play them, so frames are
 /// placed earlier by as much.
 const PRIMING: u64 = 1024;
-/// Frames that may wait for the encoder before the oldest is left out.
-const BACKLOG: u32 = 15;
-
-/// Frames that wait at the start for the sound's configuration: some seconds.
-const EARLY: usize = 150;
 
 /// What a program makes.
 pub struct Plan<'a> {
     /// The video encoder's element.
     pub encoder: &'a str,
-    pub target: Target,
+    /// Size of the pictures that are shown to it.
+    pub width: u32,
+    pub height: u32,
+    pub frame_rate: u32,
+    /// What is cut from them, best first.
+    pub rungs: &'a [Rung],
     pub sound: Option<Sound>,
     pub part_ms: u32,
 }
@@ -53,10 +51,21 @@ impl Default for Sound {
 /// The running pipeline.
 pub struct Program {
     pipeline: gst::Pipeline,
-    encoder: gst::Element,
-    video: gst_app::AppSrc,
+    rungs: Vec<Encoding>,
+    frame_rate: u32,
     /// None in a programme without sound.
     audio: Option<gst_app::AppSrc>,
+    /// A keyframe was asked for.
+    key_wanted: AtomicBool,
+    /// Frame of the next keyframe: one each second, at the same instant in all rungs.
+    next_key: AtomicU64,
+    outbox: Outbox,
+}
+
+/// One rung's ends.
+struct Encoding {
+    pictures: gst_app::AppSrc,
+    encoder: gst::Element,
     sink: Arc<Sink>,
 }
 
@@ -66,40 +75,33 @@ impl Program {
     /// # Errors
     /// A sentence: a plugin is missing, or the encoder does not start.
     pub fn start(plan: Plan<'_>, outbox: &Outbox, counters: &Arc<Counters>) -> Result<Self, String> {
-        let Plan { encoder, target, sound, part_ms } = plan;
-        let mut line = format!(
-            "appsrc name=pictures is-live=true format=time max-buffers={BACKLOG} max-bytes=0 leaky-type=downstream caps=\"{}\" \
-             ! {} ! video/x-h264,stream-format=avc,alignment=au ! appsink name=video sync=false",
-            raw_video(target.width, target.height, target.frame_rate),
-            encoder::description(encoder, target),
-        );
-        if let Some(sound) = sound {
+        let mut line = String::new();
+        for number in 0..plan.rungs.len() {
+            line += &rung::line(&plan, number);
+        }
+        if let Some(sound) = plan.sound {
             line += &format!(" {} ! appsink name=audio sync=false", sound_line(sound));
         }
         let pipeline = super::launch(&line)?;
-        let sink = Arc::new(Sink {
-            state: Mutex::default(),
-            target,
-            sound,
-            part_ms,
-            outbox: outbox.clone(),
-            counters: Arc::clone(counters),
-            last_frame: AtomicU64::new(u64::MAX),
-        });
-        connect(&pipeline, "video", {
-            let sink = Arc::clone(&sink);
-            move |sample| sink.video(sample)
-        })?;
-        if sound.is_some() {
-            let sink = Arc::clone(&sink);
-            connect(&pipeline, "audio", move |sample| sink.audio(sample))?;
+        let rungs = (0..plan.rungs.len()).map(|number| Encoding::connect(&pipeline, &plan, number, outbox, counters));
+        let rungs = rungs.collect::<Result<Vec<_>, _>>()?;
+        if let Some(sound) = plan.sound {
+            let sinks: Vec<_> = rungs.iter().map(|rung| Arc::clone(&rung.sink)).collect();
+            let counters = Arc::clone(counters);
+            connect(&pipeline, "audio", move |sample| {
+                let frame = sound_frame(sample, sound.rate)?;
+                let config = codec_data(sample);
+                counters.bytes.fetch_add((frame.data.len() * sinks.len()) as u64, Ordering::Relaxed);
+                sinks.iter().try_for_each(|sink| sink.audio(frame.clone(), config.clone()))
+            })?;
         }
-        let element = |name: &str| pipeline.by_name(name).ok_or_else(|| format!("no element {name}"));
         let program = Self {
-            encoder: element("encoder")?,
-            video: super::app_source(&pipeline, "pictures")?,
-            audio: sound.map(|_| super::app_source(&pipeline, "samples")).transpose()?,
-            sink,
+            audio: plan.sound.map(|_| super::app_source(&pipeline, "samples")).transpose()?,
+            frame_rate: plan.frame_rate,
+            rungs,
+            key_wanted: AtomicBool::new(false),
+            next_key: AtomicU64::new(0),
+            outbox: outbox.clone(),
             pipeline,
         };
         super::watch(&program.pipeline, outbox.clone(), |outbox, error| outbox.fatal(ErrorCode::Pipeline, error));
@@ -109,12 +111,15 @@ impl Program {
 
     /// Goes on where something else has ended that was on air until now. To be called before the first picture.
     pub fn go_on_from(&self, before: Fragmenter) {
-        self.sink.lock().before = Some(before);
+        if let Some(best) = self.rungs.first() {
+            best.sink.go_on_from(before);
+        }
     }
 
     /// Shows `picture` at frame `number` of running time.
-    pub fn show(&self, mut picture: gst::Buffer, number: u64, frame_rate: u32) {
-        let time = |n: u64| gst::ClockTime::from_nseconds(n * 1_000_000_000 / u64::from(frame_rate));
+    pub fn show(&self, mut picture: gst::Buffer, number: u64) {
+        let rate = u64::from(self.frame_rate);
+        let time = |n: u64| gst::ClockTime::from_nseconds(n * 1_000_000_000 / rate);
         {
             let picture = picture.make_mut();
             picture.set_pts(time(number));
@@ -122,7 +127,17 @@ impl Program {
             picture.set_duration(time(number + 1) - time(number));
             picture.unset_flags(gst::BufferFlags::DISCONT);
         }
-        self.video.push_buffer(picture).ok();
+        let due = number >= self.next_key.load(Ordering::Relaxed);
+        let key = self.key_wanted.swap(false, Ordering::Relaxed) || due;
+        if key {
+            self.next_key.store(number + rate, Ordering::Relaxed);
+        }
+        for rung in &self.rungs {
+            if key {
+                rung.keyframe(time(number));
+            }
+            rung.pictures.push_buffer(picture.clone()).ok();
+        }
     }
 
     /// Plays interleaved `samples` from `position` (frames of running time) on.
@@ -133,25 +148,49 @@ impl Program {
 
     /// Makes the next frame a keyframe.
     pub fn keyframe(&self) {
+        self.key_wanted.store(true, Ordering::Relaxed);
+    }
+
+    /// Stops the pipeline and sends what is left; no part follows. Gives the best rung's timeline to whatever goes on air
+    /// next.
+    pub fn stop(&self) -> Option<Fragmenter> {
+        self.pipeline.set_state(gst::State::Null).ok();
+        let ended = self.rungs.iter().map(|rung| rung.sink.end(&self.outbox));
+        ended.collect::<Vec<_>>().into_iter().next().flatten()
+    }
+}
+
+impl Encoding {
+    fn connect(
+        pipeline: &gst::Pipeline,
+        plan: &Plan<'_>,
+        number: usize,
+        outbox: &Outbox,
+        counters: &Arc<Counters>,
+    ) -> Result<Self, String> {
+        let sink = Arc::new(Sink::new(plan, number, outbox, counters));
+        connect(pipeline, &format!("video{number}"), {
+            let sink = Arc::clone(&sink);
+            move |sample| sink.video(sample)
+        })?;
+        let name = format!("encoder{number}");
+        Ok(Self {
+            pictures: super::app_source(pipeline, &format!("pictures{number}"))?,
+            encoder: pipeline.by_name(&name).ok_or_else(|| format!("no element {name}"))?,
+            sink,
+        })
+    }
+
+    /// Makes the frame at `time` a keyframe.
+    fn keyframe(&self, time: gst::ClockTime) {
         let request = gst::Structure::builder("GstForceKeyUnit")
-            .field("running-time", u64::MAX)
+            .field("running-time", time.nseconds())
             .field("all-headers", true)
             .field("count", 0u32)
             .build();
         if let Some(pad) = self.encoder.static_pad("src") {
             pad.send_event(gst::event::CustomUpstream::new(request));
         }
-    }
-
-    /// Stops the pipeline and sends what is left; no part follows. Gives the timeline to whatever goes on air next.
-    pub fn stop(&self) -> Option<Fragmenter> {
-        self.pipeline.set_state(gst::State::Null).ok();
-        let mut state = self.sink.lock();
-        let mut fragmenter = state.fragmenter.take().or(state.before.take())?;
-        if let Ok(Some(cut)) = fragmenter.interrupt() {
-            self.sink.outbox.part(cut);
-        }
-        Some(fragmenter)
     }
 }
 
@@ -165,138 +204,6 @@ pub fn sound_line(sound: Sound) -> String {
          ! audio/mpeg,stream-format=raw",
         raw_audio()
     )
-}
-
-/// What the two appsinks share.
-struct Sink {
-    state: Mutex<Assembly>,
-    target: Target,
-    sound: Option<Sound>,
-    part_ms: u32,
-    outbox: Outbox,
-    counters: Arc<Counters>,
-    last_frame: AtomicU64,
-}
-
-/// The fragmenter exists once both configurations are known; the first frames wait for that.
-#[derive(Default)]
-struct Assembly {
-    fragmenter: Option<Fragmenter>,
-    before: Option<Fragmenter>,
-    video: Option<Bytes>,
-    audio: Option<Bytes>,
-    early_video: Vec<VideoFrame>,
-    early_audio: Vec<AudioFrame>,
-}
-
-impl Sink {
-    fn video(&self, sample: &gst::Sample) -> Result<(), String> {
-        let buffer = sample.buffer().ok_or("no buffer")?;
-        let pts = running_time(sample, buffer.pts()).ok_or("a frame has no time")?;
-        let dts = running_time(sample, buffer.dts()).unwrap_or(pts);
-        let data = copy_of(buffer)?;
-        let rate = u64::from(self.target.frame_rate);
-        let number = |ns: u64| (u128::from(ns) * u128::from(rate) + 500_000_000) / 1_000_000_000;
-        let ticks = |n: u128| (n * u128::from(clock::TIMESCALE) / u128::from(rate)) as u64;
-        let (shown, decoded) = (number(pts), number(dts));
-        self.count(decoded as u64, data.len());
-        let frame = VideoFrame {
-            decode: ticks(decoded),
-            composition: (ticks(shown) as i64 - ticks(decoded) as i64) as i32,
-            expected: (ticks(decoded + 1) - ticks(decoded)) as u32,
-            key: !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT),
-            data,
-        };
-        let mut guard = self.lock();
-        let state = &mut *guard;
-        self.configure(state, sample, |state| &mut state.video)?;
-        match &mut state.fragmenter {
-            Some(fragmenter) => self.deliver(fragmenter, frame)?,
-            None if state.early_video.len() < EARLY => state.early_video.push(frame),
-            None => return Err(String::from("no sound comes out of the encoder")),
-        }
-        Ok(())
-    }
-
-    fn audio(&self, sample: &gst::Sample) -> Result<(), String> {
-        let frame = sound_frame(sample, self.sound.unwrap_or_default().rate)?;
-        self.counters.bytes.fetch_add(frame.data.len() as u64, Ordering::Relaxed);
-        let mut state = self.lock();
-        self.configure(&mut state, sample, |state| &mut state.audio)?;
-        match &mut state.fragmenter {
-            Some(fragmenter) => fragmenter.audio(frame),
-            None => state.early_audio.push(frame),
-        }
-        Ok(())
-    }
-
-    /// A callback that panicked has left a whole state, whose parts are at worst missing.
-    fn lock(&self) -> MutexGuard<'_, Assembly> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Frames that the clock gave and the encoder did not are holes in the numbers.
-    fn count(&self, number: u64, bytes: usize) {
-        let last = self.last_frame.swap(number, Ordering::Relaxed);
-        let missing = if last == u64::MAX { 0 } else { number.saturating_sub(last.saturating_add(1)) };
-        self.counters.frames.fetch_add(1, Ordering::Relaxed);
-        self.counters.dropped.fetch_add(missing, Ordering::Relaxed);
-        self.counters.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-    }
-
-    /// Takes a track's configuration from its caps; begins, or begins anew, when both are there.
-    fn configure(
-        &self,
-        state: &mut Assembly,
-        sample: &gst::Sample,
-        slot: impl Fn(&mut Assembly) -> &mut Option<Bytes>,
-    ) -> Result<(), String> {
-        let Some(found) = codec_data(sample) else { return Ok(()) };
-        if slot(state).as_ref() == Some(&found) {
-            return Ok(());
-        }
-        *slot(state) = Some(found);
-        let Some(video) = &state.video else { return Ok(()) };
-        if self.sound.is_some() && state.audio.is_none() {
-            return Ok(());
-        }
-        let rate = self.target.frame_rate * 1000;
-        let tracks = Tracks {
-            video: VideoConfig::parse(video.clone()).map_err(|error| error.to_string())?,
-            audio: state.audio.clone().map(AudioConfig::parse).transpose().map_err(|error| error.to_string())?,
-            part_target: fragment::part_target(self.part_ms, rate),
-            frame_rate_milli: rate,
-        };
-        self.begin(state, tracks)
-    }
-
-    fn begin(&self, state: &mut Assembly, tracks: Tracks) -> Result<(), String> {
-        let fragmenter = match state.fragmenter.take().or(state.before.take()) {
-            Some(mut fragmenter) => {
-                if let Some(cut) = fragmenter.reconfigure(tracks).map_err(|error| error.to_string())? {
-                    self.outbox.part(cut);
-                }
-                fragmenter
-            }
-            None => Fragmenter::new(0, tracks),
-        };
-        let fragmenter = state.fragmenter.insert(fragmenter);
-        self.outbox.send(FromWorker::Init(fragmenter.init().map_err(|error| error.to_string())?));
-        for frame in state.early_audio.drain(..) {
-            fragmenter.audio(frame);
-        }
-        for frame in std::mem::take(&mut state.early_video) {
-            self.deliver(fragmenter, frame)?;
-        }
-        Ok(())
-    }
-
-    fn deliver(&self, fragmenter: &mut Fragmenter, frame: VideoFrame) -> Result<(), String> {
-        for cut in fragmenter.video(frame).map_err(|error| error.to_string())? {
-            self.outbox.part(cut);
-        }
-        Ok(())
-    }
 }
 
 /// The AAC frame of a sample that comes out of [`sound_line`], of sound at `rate`.

@@ -18,6 +18,7 @@ use super::still::Slate;
 use super::{Counters, MediaTime};
 use crate::base::clock;
 use crate::media::fragment::{Fragmenter, Tracks};
+use crate::media::ladder::Rung;
 use crate::media::passthrough::{Event, Passthrough};
 use crate::media::protocol::{FromWorker, SourceState};
 
@@ -323,7 +324,9 @@ impl Line {
     fn program(&self, outbox: &Outbox, counters: &Arc<Counters>) -> Result<Arc<Program>, String> {
         let Standby { target, sound, encoder, .. } = self.standby.as_ref().ok_or("there was no picture yet")?;
         let encoder = encoder.get_or_init(|| encoder::choose(None, *target)).as_deref().map_err(String::clone)?;
-        let plan = Plan { encoder, target: *target, sound: *sound, part_ms: self.part_ms };
+        let Target { width, height, frame_rate, kbps } = *target;
+        let rungs = &[Rung { width, height, kbps }];
+        let plan = Plan { encoder, width, height, frame_rate, rungs, sound: *sound, part_ms: self.part_ms };
         Ok(Arc::new(Program::start(plan, outbox, counters)?))
     }
 

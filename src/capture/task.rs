@@ -65,11 +65,14 @@ impl Running {
     /// Starts to capture; ends the process if there is no way to.
     pub fn capture(capture: Capture, time: MediaTime, outbox: &Outbox) -> Self {
         outbox.send(FromWorker::State(SourceState::Starting));
+        let Some(&best) = capture.rungs.first() else {
+            outbox.fatal(ErrorCode::Pipeline, "there is nothing to encode");
+        };
         let target = Target {
-            width: capture.width & !1,
-            height: capture.height & !1,
+            width: best.width,
+            height: best.height,
             frame_rate: capture.frame_rate.clamp(5, 60),
-            kbps: capture.video_kbps,
+            kbps: best.kbps,
         };
         if let VideoInput::EncodingCamera(id) = capture.video {
             return Self::encoding_camera(id, capture.audio, target, capture.part_ms, time, outbox);
@@ -78,8 +81,15 @@ impl Running {
         let encoder = encoder::choose(capture.encoder.as_deref(), target)
             .unwrap_or_else(|reason| outbox.fatal(ErrorCode::NoEncoder, reason));
         tracing::info!(encoder, "encoding");
-        let sound = Some(Sound::default());
-        let plan = Plan { encoder: &encoder, target, sound, part_ms: capture.part_ms };
+        let plan = Plan {
+            encoder: &encoder,
+            width: target.width,
+            height: target.height,
+            frame_rate: target.frame_rate,
+            rungs: &capture.rungs,
+            sound: Some(Sound::default()),
+            part_ms: capture.part_ms,
+        };
         let program =
             Program::start(plan, outbox, &counters).unwrap_or_else(|reason| outbox.fatal(ErrorCode::Pipeline, reason));
         let program = Arc::new(program);

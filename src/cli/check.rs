@@ -11,6 +11,7 @@ use crate::base::clock;
 use crate::base::config::Config;
 use crate::library::space::seconds_of;
 use crate::media::camera::{self, Wanted};
+use crate::media::ladder::{self, Rung};
 use crate::media::protocol::{
     AudioInput, Capture, Device, DeviceFormat, DeviceKind, EncoderSpeed, ErrorCode, FromWorker, Task, VideoInput,
 };
@@ -151,10 +152,8 @@ async fn try_own_h264(camera: &Device) -> Option<Finding> {
     let task = Task::Capture(Capture {
         video: VideoInput::EncodingCamera(camera.id.clone()),
         audio: AudioInput::Silence,
-        width: wanted.width,
-        height: wanted.height,
+        rungs: vec![Rung { width: wanted.width, height: wanted.height, kbps: 2500 }],
         frame_rate: wanted.frame_rate,
-        video_kbps: 2500,
         part_ms: 200,
         encoder: None,
     });
@@ -253,7 +252,7 @@ fn look_at_disk(data: &Path) -> Result<Disk, String> {
     let stat = rustix::fs::statvfs(&existing).map_err(|error| error.to_string())?;
     let (total, free) = (stat.f_blocks * stat.f_frsize, stat.f_bavail * stat.f_frsize);
     let config = Config::with_data(existing.clone());
-    let room_s = seconds_of(free.saturating_sub(config.min_free_bytes), config.planned_bitrate());
+    let room_s = seconds_of(free.saturating_sub(config.min_free_bytes), ladder::planned_bitrate(&config));
     let trial = existing.join(format!(".siaran-check-{}", crate::base::ids::public_id()));
     let speed = write_trial(&trial);
     let _ = std::fs::remove_file(&trial);

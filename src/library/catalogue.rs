@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
-use super::vod::{Library, LibraryError, RENDITION, lock, remember};
+use super::vod::{Library, LibraryError, lock, remember};
 use crate::accounts::Audience;
 use crate::base::clock;
 use crate::base::terms::BroadcastState;
@@ -54,16 +54,24 @@ impl Library {
         self.db.read(move |db| -> Result<_, StoreError> { Ok(broadcasts::tags(db, &audiences)?) }).await
     }
 
-    /// The newest init of a broadcast that is indexed.
-    pub async fn newest_init(&self, id: &str) -> Result<Option<Init>, StoreError> {
+    /// The newest init of each rendition of a broadcast that is indexed, best first.
+    pub async fn newest_inits(&self, id: &str) -> Result<Vec<Init>, StoreError> {
         let id = id.to_owned();
-        self.db.read(move |db| -> Result<_, StoreError> { Ok(media::inits(db, &id, RENDITION)?.pop()) }).await
+        self.db
+            .read(move |db| -> Result<_, StoreError> {
+                let mut inits = Vec::new();
+                for rendition in media::renditions(db, &id)? {
+                    inits.extend(media::inits(db, &id, rendition)?.pop());
+                }
+                Ok(inits)
+            })
+            .await
     }
 
     /// Breaks in a broadcast's media, as far as it is indexed.
     pub async fn gaps(&self, id: &str) -> Result<Vec<media::Gap>, StoreError> {
         let id = id.to_owned();
-        self.db.read(move |db| -> Result<_, StoreError> { Ok(media::gaps(db, &id, RENDITION)?) }).await
+        self.db.read(move |db| -> Result<_, StoreError> { Ok(media::gaps(db, &id, media::fullest(db, &id)?)?) }).await
     }
 
     pub async fn thumbnail(&self, id: &str) -> Result<Option<Bytes>, StoreError> {

@@ -1,5 +1,6 @@
 //! `download.mp4`: the head that `media::progressive` makes, then the recording's segments straight from their reels.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::FileExt;
 
 use bytes::Bytes;
@@ -19,15 +20,27 @@ pub struct Download {
 }
 
 impl Download {
-    /// Reads every `moof` of the recording. Blocks on the disk.
+    /// Reads every `moof` of the recording's best segments, whose bytes are `media`. Blocks on the disk.
     pub fn build(recording: &Recording, media: Vec<FileRange>) -> Result<Download, LibraryError> {
-        let mut progressive = Progressive::new(recording.inits.iter().map(|init| &init.bytes[..]))?;
+        let best = recording.best();
+        // The inits of the renditions in it, one after the other, and where each rendition's begin.
+        let mut first_init = BTreeMap::new();
+        let mut inits = Vec::new();
+        for (number, rendition) in &recording.renditions {
+            if !best.iter().any(|(used, _)| used == number) {
+                continue;
+            }
+            first_init.insert(*number, inits.len() as u32);
+            inits.extend(rendition.inits.iter().map(|init| &init.bytes[..]));
+        }
+        let mut progressive = Progressive::new(inits.into_iter())?;
         let mut offset = 0;
-        for (row, range) in recording.segments.iter().zip(&media) {
+        for ((rendition, row), range) in best.into_iter().zip(&media) {
             if row.segment.discontinuity {
                 progressive.break_range();
             }
-            add_segment(&mut progressive, row.segment.init, range, offset)?;
+            let init = first_init.get(&rendition).map_or(0, |first| first + row.segment.init);
+            add_segment(&mut progressive, init, range, offset)?;
             offset += range.length;
         }
         let head = Bytes::from(progressive.head()?);

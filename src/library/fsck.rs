@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 
 use super::layout::Layout;
 use super::scan;
-use super::vod::{LibraryError, RENDITION};
+use super::vod::LibraryError;
 use crate::base::terms::BroadcastState;
 use crate::media::playlist;
 use crate::store::broadcasts::{self, Broadcast, Outcome};
@@ -186,11 +186,11 @@ pub fn rebuild(layout: &Layout, db: &Db) -> Result<Rebuilt, LibraryError> {
                 broadcasts::insert(tx, &Broadcast::bare(&about.broadcast, &about.title, about.epoch_us))?;
                 rebuilt.broadcasts += 1;
             }
-            media::insert_init(tx, &about.broadcast, RENDITION, about.init, &about.init(scan.init))?;
-            media::insert_reel(tx, &id, &about.broadcast, RENDITION, about.epoch_us / 1000)?;
+            media::insert_init(tx, &about.broadcast, about.rendition, about.init, &about.init(scan.init))?;
+            media::insert_reel(tx, &id, &about.broadcast, about.rendition, about.epoch_us / 1000)?;
             media::set_reel_length(tx, &id, scan.length)?;
             for found in scan.segments.iter().filter(|found| found.sound) {
-                media::insert_segment(tx, &about.broadcast, RENDITION, &found.row)?;
+                media::insert_segment(tx, &about.broadcast, about.rendition, &found.row)?;
                 rebuilt.segments += 1;
             }
             rebuilt.reels += 1;
@@ -198,12 +198,11 @@ pub fn rebuild(layout: &Layout, db: &Db) -> Result<Rebuilt, LibraryError> {
         }
         for id in touched {
             let Some(row) = broadcasts::get(tx, &id)? else { continue };
-            let segments = media::segments(tx, &id, RENDITION)?;
-            match segments.last() {
-                Some(IndexedSegment { segment: last, .. }) if row.started_at.is_none() => {
+            match media::span(tx, &id)? {
+                Some((start, end)) if row.started_at.is_none() => {
                     let time = |ticks| playlist::wall_ms(ticks, row.epoch_us);
-                    broadcasts::set_started(tx, &id, time(segments[0].segment.start))?;
-                    let (state, ended_at) = (BroadcastState::Ended, time(last.start + last.duration));
+                    broadcasts::set_started(tx, &id, time(start))?;
+                    let (state, ended_at) = (BroadcastState::Ended, time(end));
                     broadcasts::finish(tx, &id, &Outcome { state, failure: None, ended_at, aged_from: None })?;
                 }
                 _ => broadcasts::sum_up(tx, &id)?,

@@ -4,6 +4,7 @@
 //! Order on disk, which `recover` relies on: bytes → `fdatasync` (once a second) → row (every two seconds), and a reel's
 //! directory entry before its first row.
 
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,8 +22,8 @@ use crate::media::protocol::Init;
 use crate::media::window::Segment;
 use crate::store::{Db, StoreError, media};
 
-/// Parts under way to the disk: 25 s of 200 ms.
-const QUEUE: usize = 128;
+/// Parts under way to the disk: 25 s of 200 ms in four renditions.
+const QUEUE: usize = 512;
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 const COMMIT_EVERY: Duration = Duration::from_secs(2);
 /// Between two attempts at the last commit.
@@ -61,19 +62,19 @@ impl Health {
 pub struct Recorder {
     queue: SyncSender<Command>,
     /// Inits that did not fit into the queue.
-    inits_due: Vec<Event>,
-    /// The queue was full: nothing is sent before the next segment begins.
-    skipping: bool,
+    inits_due: Vec<(u8, Event)>,
+    /// Renditions for which the queue was full: nothing of them is sent before their next segment begins.
+    skipping: HashSet<u8>,
     health: Arc<Health>,
 }
 
 enum Command {
-    Event(Event),
+    Event(u8, Event),
     Finish(oneshot::Sender<()>),
 }
 
 impl Recorder {
-    /// Starts the thread.
+    /// Starts the thread. `about` is what all reels say of the broadcast.
     pub fn start(layout: Layout, db: Db, about: About, limits: Limits) -> io::Result<Recorder> {
         let (queue, commands) = sync_channel(QUEUE);
         let health = Arc::new(Health::default());
@@ -83,40 +84,35 @@ impl Recorder {
             about,
             limits,
             health: health.clone(),
-            init: None,
-            reel: None,
-            reel_since: clock::instant(),
-            inits: Vec::new(),
-            reels: Vec::new(),
-            complete: Vec::new(),
-            closed: Vec::new(),
+            tracks: BTreeMap::new(),
+            due: Rows::default(),
             synced_at: clock::instant(),
             committed_at: clock::instant(),
         };
         std::thread::Builder::new().name("recorder".into()).spawn(move || writer.run(&commands))?;
-        Ok(Recorder { queue, inits_due: Vec::new(), skipping: false, health })
+        Ok(Recorder { queue, inits_due: Vec::new(), skipping: HashSet::new(), health })
     }
 
     pub fn health(&self) -> Arc<Health> {
         self.health.clone()
     }
 
-    /// Hands over what the packager did. Never waits.
-    pub fn record(&mut self, event: Event) {
+    /// Hands over what a rendition's packager did. Never waits.
+    pub fn record(&mut self, rendition: u8, event: Event) {
         match event {
-            Event::Init { .. } => self.inits_due.push(event),
+            Event::Init { .. } => self.inits_due.push((rendition, event)),
             Event::Part { begins: Some(_), .. } => {
-                self.skipping = false;
-                for init in std::mem::take(&mut self.inits_due) {
-                    if self.skipping {
-                        self.inits_due.push(init);
-                    } else {
-                        self.send(init);
-                    }
+                self.skipping.remove(&rendition);
+                let (mine, others) =
+                    std::mem::take(&mut self.inits_due).into_iter().partition(|(whose, _)| *whose == rendition);
+                self.inits_due = others;
+                let mine: Vec<(u8, Event)> = mine;
+                for (_, init) in mine {
+                    self.send(rendition, init);
                 }
-                self.send(event);
+                self.send(rendition, event);
             }
-            Event::Part { .. } | Event::Segment(_) => self.send(event),
+            Event::Part { .. } | Event::Segment(_) => self.send(rendition, event),
         }
     }
 
@@ -130,23 +126,35 @@ impl Recorder {
         let _ = finished.await;
     }
 
-    fn send(&mut self, event: Event) {
-        let is_part = matches!(event, Event::Part { .. });
-        if !self.skipping {
-            match self.queue.try_send(Command::Event(event)) {
-                Ok(()) => return,
-                Err(TrySendError::Full(Command::Event(event)) | TrySendError::Disconnected(Command::Event(event))) => {
-                    self.skipping = true;
+    fn send(&mut self, rendition: u8, event: Event) {
+        let (is_part, is_init) = (matches!(event, Event::Part { .. }), matches!(event, Event::Init { .. }));
+        let refused = if self.skipping.contains(&rendition) {
+            Some(event)
+        } else {
+            match self.queue.try_send(Command::Event(rendition, event)) {
+                Ok(()) => None,
+                Err(TrySendError::Full(command) | TrySendError::Disconnected(command)) => {
+                    self.skipping.insert(rendition);
                     self.health.bytes_paused.store(true, Ordering::Relaxed);
-                    if matches!(event, Event::Init { .. }) {
-                        self.inits_due.push(event);
-                    }
+                    command.event()
                 }
-                Err(_) => {}
             }
+        };
+        let Some(event) = refused else { return };
+        if is_init {
+            self.inits_due.push((rendition, event));
         }
         if is_part {
             self.health.parts_lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Command {
+    fn event(self) -> Option<Event> {
+        match self {
+            Command::Event(_, event) => Some(event),
+            Command::Finish(_) => None,
         }
     }
 }
@@ -155,20 +163,34 @@ impl Recorder {
 struct Writer {
     layout: Layout,
     db: Db,
-    /// What the next reel says of itself.
+    /// What all reels say of the broadcast.
     about: About,
     limits: Limits,
     health: Arc<Health>,
-    init: Option<Init>,
-    reel: Option<Reel>,
-    reel_since: Instant,
-    /// What the next commit writes, in this order.
-    inits: Vec<(u32, Init)>,
-    reels: Vec<String>,
-    complete: Vec<media::IndexedSegment>,
-    closed: Vec<media::Closed>,
+    tracks: BTreeMap<u8, Track>,
+    due: Rows,
     synced_at: Instant,
     committed_at: Instant,
+}
+
+/// One rendition.
+struct Track {
+    /// What the next reel says of itself.
+    about: About,
+    init: Init,
+    reel: Option<Reel>,
+    reel_since: Instant,
+    /// What was to be written last was not.
+    failed: bool,
+}
+
+/// What the next commit writes, in this order; each with its rendition.
+#[derive(Clone, Default)]
+struct Rows {
+    inits: Vec<(u8, u32, Init)>,
+    reels: Vec<(u8, String)>,
+    complete: Vec<(u8, media::IndexedSegment)>,
+    closed: Vec<media::Closed>,
 }
 
 impl Writer {
@@ -176,7 +198,7 @@ impl Writer {
         loop {
             let wait = SYNC_EVERY.saturating_sub(self.synced_at.elapsed());
             match commands.recv_timeout(wait) {
-                Ok(Command::Event(event)) => self.handle(event),
+                Ok(Command::Event(rendition, event)) => self.handle(rendition, event),
                 Ok(Command::Finish(done)) => {
                     self.complete_index();
                     let _ = done.send(());
@@ -189,7 +211,7 @@ impl Writer {
                 }
             }
             if self.synced_at.elapsed() >= SYNC_EVERY {
-                self.sync();
+                self.sync_all();
                 self.go_on();
             }
             if self.has_rows() && self.committed_at.elapsed() >= COMMIT_EVERY {
@@ -198,110 +220,121 @@ impl Writer {
         }
     }
 
-    fn handle(&mut self, event: Event) {
+    fn handle(&mut self, rendition: u8, event: Event) {
         match event {
-            Event::Init { number, init } => {
-                self.inits.push((number, init.clone()));
-                self.about = About {
-                    init: number,
-                    codecs: init.codecs.clone(),
-                    width: init.width,
-                    height: init.height,
-                    frame_rate_milli: init.frame_rate_milli,
-                    has_audio: init.has_audio,
-                    part_target: init.part_target,
-                    ..self.about.clone()
-                };
-                self.init = Some(init);
-                self.close_reel();
-            }
+            Event::Init { number, init } => self.begin_track(rendition, number, init),
             Event::Part { begins, bytes } => {
-                if let Err(error) = self.append(begins.as_ref(), &bytes) {
-                    self.fail(&error);
+                if let Err(error) = self.append(rendition, begins.as_ref(), &bytes) {
+                    self.fail(rendition, &error);
                 }
-                if !self.reel.as_ref().is_some_and(Reel::is_open) {
+                if !self.reel(rendition).is_some_and(Reel::is_open) {
                     self.health.parts_lost.fetch_add(1, Ordering::Relaxed);
                 }
             }
             Event::Segment(segment) => {
-                let ended = self.reel.as_mut().and_then(|reel| reel.end_segment(segment.duration));
-                let Some((location, told)) = ended else { return };
-                self.complete.push(media::IndexedSegment { segment, location });
+                let reel = self.tracks.get_mut(&rendition).and_then(|track| track.reel.as_mut());
+                let Some((location, told)) = reel.and_then(|reel| reel.end_segment(segment.duration)) else { return };
+                self.due.complete.push((rendition, media::IndexedSegment { segment, location }));
                 if let Err(error) = told {
-                    self.fail(&error);
+                    self.fail(rendition, &error);
                 }
             }
         }
     }
 
-    fn append(&mut self, begins: Option<&Segment>, bytes: &[u8]) -> io::Result<()> {
-        if let Some(segment) = begins {
-            let full = |reel: &Reel| reel.length() >= REEL_LENGTH || self.reel_since.elapsed() >= self.limits.reel_age;
-            if self.reel.as_ref().is_some_and(full) {
-                self.close_reel();
+    /// What follows is decoded by `init`, and lies in a reel of its own.
+    fn begin_track(&mut self, rendition: u8, number: u32, init: Init) {
+        self.close_reel(rendition);
+        self.due.inits.push((rendition, number, init.clone()));
+        let about = About {
+            rendition,
+            init: number,
+            codecs: init.codecs.clone(),
+            width: init.width,
+            height: init.height,
+            frame_rate_milli: init.frame_rate_milli,
+            has_audio: init.has_audio,
+            part_target: init.part_target,
+            ..self.about.clone()
+        };
+        self.tracks.insert(rendition, Track { about, init, reel: None, reel_since: clock::instant(), failed: false });
+    }
+
+    fn reel(&self, rendition: u8) -> Option<&Reel> {
+        self.tracks.get(&rendition)?.reel.as_ref()
+    }
+
+    fn append(&mut self, rendition: u8, begins: Option<&Segment>, bytes: &[u8]) -> io::Result<()> {
+        if begins.is_some() {
+            let old = self.tracks.get(&rendition).is_some_and(|track| track.is_full(self.limits.reel_age));
+            if old {
+                self.close_reel(rendition);
             }
             if self.layout.space()?.free < self.limits.min_free {
                 return Err(io::ErrorKind::StorageFull.into());
             }
-            if self.reel.is_none() {
-                let Some(init) = &self.init else { return Ok(()) };
-                let reel = Reel::create(&self.layout, self.about.clone(), &init.bytes)?;
-                self.reels.push(reel.id().to_owned());
-                self.reel = Some(reel);
-                self.reel_since = clock::instant();
-            }
-            if let Some(reel) = &mut self.reel {
-                reel.begin_segment(segment)?;
-            }
+        }
+        let Some(track) = self.tracks.get_mut(&rendition) else { return Ok(()) };
+        if let Some(segment) = begins {
+            let reel = match track.reel.take() {
+                Some(reel) => reel,
+                None => {
+                    let reel = Reel::create(&self.layout, track.about.clone(), &track.init.bytes)?;
+                    self.due.reels.push((rendition, reel.id().to_owned()));
+                    track.reel_since = clock::instant();
+                    reel
+                }
+            };
+            track.reel.insert(reel).begin_segment(segment)?;
         }
         // After a failure, parts pass by until a segment begins.
-        let Some(reel) = self.reel.as_mut().filter(|reel| reel.is_open()) else { return Ok(()) };
+        let Some(reel) = track.reel.as_mut().filter(|reel| reel.is_open()) else { return Ok(()) };
         reel.append(bytes)
     }
 
-    fn sync(&mut self) {
+    fn sync_all(&mut self) {
         self.synced_at = clock::instant();
-        let result = match &mut self.reel {
-            Some(reel) => reel.sync(&self.layout),
-            None => Ok(()),
-        };
-        if let Err(error) = result {
-            self.abandon(&error);
+        let renditions: Vec<u8> = self.tracks.keys().copied().collect();
+        for rendition in renditions {
+            self.sync(rendition);
         }
     }
 
-    fn close_reel(&mut self) {
-        self.sync();
-        self.closed.extend(self.reel.take().map(Reel::close));
+    fn sync(&mut self, rendition: u8) {
+        let reel = self.tracks.get_mut(&rendition).and_then(|track| track.reel.as_mut());
+        if let Some(Err(error)) = reel.map(|reel| reel.sync(&self.layout)) {
+            self.abandon(rendition, &error);
+        }
+    }
+
+    fn close_reel(&mut self, rendition: u8) {
+        self.sync(rendition);
+        let reel = self.tracks.get_mut(&rendition).and_then(|track| track.reel.take());
+        self.due.closed.extend(reel.map(Reel::close));
     }
 
     /// Indexes the complete segments; all of them are synced, or this syncs them.
     fn commit(&mut self) {
-        self.sync();
-        let (inits, reels, complete) = (self.inits.clone(), self.reels.clone(), self.complete.clone());
-        let closed = self.closed.clone();
-        let (broadcast_id, rendition, now) = (self.about.broadcast.clone(), self.about.rendition, clock::wall_ms());
+        self.sync_all();
+        let (rows, broadcast_id, now) = (self.due.clone(), self.about.broadcast.clone(), clock::wall_ms());
         let written = self.db.write_blocking(move |tx| -> Result<(), StoreError> {
-            for (number, init) in &inits {
-                media::insert_init(tx, &broadcast_id, rendition, *number, init)?;
+            for (rendition, number, init) in &rows.inits {
+                media::insert_init(tx, &broadcast_id, *rendition, *number, init)?;
             }
-            for reel in &reels {
-                media::insert_reel(tx, reel, &broadcast_id, rendition, now)?;
+            for (rendition, reel) in &rows.reels {
+                media::insert_reel(tx, reel, &broadcast_id, *rendition, now)?;
             }
-            for row in &complete {
-                media::insert_segment(tx, &broadcast_id, rendition, row)?;
+            for (rendition, row) in &rows.complete {
+                media::insert_segment(tx, &broadcast_id, *rendition, row)?;
             }
-            for reel in &closed {
+            for reel in &rows.closed {
                 media::close_reel(tx, reel)?;
             }
             Ok(())
         });
         match written {
             Ok(()) => {
-                self.inits.clear();
-                self.reels.clear();
-                self.complete.clear();
-                self.closed.clear();
+                self.due = Rows::default();
                 if self.health.index_paused.swap(false, Ordering::Relaxed) {
                     tracing::info!(broadcast = self.about.broadcast, "recording is indexed again");
                 }
@@ -318,13 +351,16 @@ impl Writer {
     }
 
     fn has_rows(&self) -> bool {
-        !(self.complete.is_empty() && self.closed.is_empty())
+        !(self.due.complete.is_empty() && self.due.closed.is_empty())
     }
 
     /// The last commit. What it leaves behind nobody would index before the next start, so it is tried again for as long as the
     /// program runs.
     fn complete_index(&mut self) {
-        self.close_reel();
+        let renditions: Vec<u8> = self.tracks.keys().copied().collect();
+        for rendition in renditions {
+            self.close_reel(rendition);
+        }
         while self.has_rows() {
             self.commit();
             if self.has_rows() {
@@ -334,37 +370,52 @@ impl Writer {
     }
 
     /// A write failed: what the reel holds is kept if it can still be synced, and nothing is added to it.
-    fn fail(&mut self, error: &io::Error) {
-        self.close_reel();
-        self.pause(error);
+    fn fail(&mut self, rendition: u8, error: &io::Error) {
+        self.close_reel(rendition);
+        self.pause(rendition, error);
     }
 
     /// What a failed fsync left behind is unknown: none of it is indexed, and the file is not used again.
-    fn abandon(&mut self, error: &io::Error) {
-        if let Some(reel) = self.reel.take() {
+    fn abandon(&mut self, rendition: u8, error: &io::Error) {
+        if let Some(reel) = self.tracks.get_mut(&rendition).and_then(|track| track.reel.take()) {
             let id = reel.id().to_owned();
             let left = reel.abandon(&self.layout);
             if !self.health.bytes_paused.load(Ordering::Relaxed) {
                 tracing::error!(%error, reel = id, left, "a sync failed: the reel is abandoned, another is opened");
             }
             if left == 0 {
-                self.reels.retain(|known| *known != id);
+                self.due.reels.retain(|(_, known)| *known != id);
             }
-            self.complete.retain(|row| row.location.reel_id != id || row.location.offset + row.location.length <= left);
+            let kept = |row: &media::IndexedSegment| row.location.offset + row.location.length <= left;
+            self.due.complete.retain(|(_, row)| row.location.reel_id != id || kept(row));
         }
-        self.pause(error);
+        self.pause(rendition, error);
     }
 
     /// What is being written was synced: only that shows that the disk takes it again.
-    fn go_on(&self) {
-        if self.reel.as_ref().is_some_and(Reel::is_open) && self.health.bytes_paused.swap(false, Ordering::Relaxed) {
+    fn go_on(&mut self) {
+        let mut writing = false;
+        for track in self.tracks.values_mut().filter(|track| track.reel.as_ref().is_some_and(Reel::is_open)) {
+            (writing, track.failed) = (true, false);
+        }
+        let well = writing && !self.tracks.values().any(|track| track.failed);
+        if well && self.health.bytes_paused.swap(false, Ordering::Relaxed) {
             tracing::info!(broadcast = self.about.broadcast, "recording goes on");
         }
     }
 
-    fn pause(&self, error: &io::Error) {
+    fn pause(&mut self, rendition: u8, error: &io::Error) {
+        if let Some(track) = self.tracks.get_mut(&rendition) {
+            track.failed = true;
+        }
         if !self.health.bytes_paused.swap(true, Ordering::Relaxed) {
             tracing::error!(%error, broadcast = self.about.broadcast, "recording paused");
         }
+    }
+}
+
+impl Track {
+    fn is_full(&self, age: Duration) -> bool {
+        self.reel.as_ref().is_some_and(|reel| reel.length() >= REEL_LENGTH || self.reel_since.elapsed() >= age)
     }
 }

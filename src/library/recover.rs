@@ -4,18 +4,18 @@
 //!
 //! Nothing is deleted. The torn end of a write is cut off; what is not understood is moved to the folder `set-aside`.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 
 use super::layout::Layout;
 use super::scan::{self, Scan};
-use super::vod::{Library, LibraryError, RENDITION};
+use super::vod::{Library, LibraryError};
 use crate::base::clock;
 use crate::base::terms::BroadcastState;
+use crate::media::ladder::Recorded;
 use crate::media::playlist;
-use crate::media::protocol::Init;
-use crate::media::window::Segment;
 use crate::store::broadcasts::{self, Broadcast, Outcome};
 use crate::store::{Db, StoreError, Transaction, media};
 
@@ -27,8 +27,8 @@ const AHEAD_NS: i64 = -60_000_000_000;
 #[derive(Debug)]
 pub struct Interrupted {
     pub broadcast: Broadcast,
-    pub inits: Vec<Init>,
-    pub segments: Vec<Segment>,
+    /// What was recorded of each rendition.
+    pub recorded: BTreeMap<u8, Recorded>,
     /// `CLOCK_MONOTONIC` of this boot at the broadcast's tick 0, nanoseconds.
     pub base_ns: i64,
 }
@@ -49,8 +49,8 @@ impl Library {
 
     /// Closes a broadcast that could not go on after all.
     pub async fn give_up(&self, interrupted: Interrupted) -> Result<(), StoreError> {
-        let Interrupted { broadcast, segments, .. } = interrupted;
-        self.update(&broadcast.id.clone(), move |tx, _| close(tx, &broadcast, segments.last())).await
+        let Interrupted { broadcast, recorded, .. } = interrupted;
+        self.update(&broadcast.id.clone(), move |tx, _| close(tx, &broadcast, end_of(&recorded))).await
     }
 }
 
@@ -115,14 +115,15 @@ fn adopt_reel(layout: &Layout, db: &Db, id: &str, from: u64) -> Result<(), Libra
         );
     }
     let (id, now) = (id.to_owned(), clock::wall_ms());
+    let rendition = scan.about.as_ref().map_or(0, |about| about.rendition);
     db.write_blocking(move |tx| -> Result<(), StoreError> {
         if let Some(about) = &scan.about {
             let init = about.init(scan.init.clone());
-            media::insert_init(tx, &broadcast_id, RENDITION, about.init, &init)?;
+            media::insert_init(tx, &broadcast_id, rendition, about.init, &init)?;
         }
-        media::insert_reel(tx, &id, &broadcast_id, RENDITION, now)?;
+        media::insert_reel(tx, &id, &broadcast_id, rendition, now)?;
         for found in found.iter().filter(|found| found.sound) {
-            media::insert_segment(tx, &broadcast_id, RENDITION, &found.row)?;
+            media::insert_segment(tx, &broadcast_id, rendition, &found.row)?;
         }
         media::set_reel_length(tx, &id, scan.whole)?;
         Ok(broadcasts::sum_up(tx, &broadcast_id)?)
@@ -163,20 +164,18 @@ fn settle(db: &Db, resume_s: u32) -> Result<Vec<Interrupted>, LibraryError> {
         let mut interrupted = Vec::new();
         for id in broadcasts::unfinished(tx)? {
             let Some(broadcast) = broadcasts::get(tx, &id)? else { continue };
-            let segments: Vec<Segment> =
-                media::segments(tx, &id, RENDITION)?.into_iter().map(|row| row.segment).collect();
-            let end = segments.last().map_or(0, |last| last.start + last.duration);
+            let recorded = recorded(tx, &id)?;
+            let end = end_of(&recorded);
             let base_ns = base_now(&broadcast);
-            let age_ns = clock::monotonic_ns() as i64 - base_ns - clock::ticks_to_ns(end) as i64;
+            let age_ns = clock::monotonic_ns() as i64 - base_ns - clock::ticks_to_ns(end.unwrap_or(0)) as i64;
             // Media may lie a little ahead of the clock: what follows begins behind it all the same.
             let base_ns = base_ns + age_ns.min(0);
             let young = (AHEAD_NS..=i64::from(resume_s) * 1_000_000_000).contains(&age_ns);
-            if young && resume_s > 0 && !segments.is_empty() {
+            if young && resume_s > 0 && end.is_some() {
                 broadcasts::set_timeline(tx, &id, clock::boot(), base_ns)?;
-                let inits = media::inits(tx, &id, RENDITION)?;
-                interrupted.push(Interrupted { broadcast, inits, segments, base_ns });
+                interrupted.push(Interrupted { broadcast, recorded, base_ns });
             } else {
-                close(tx, &broadcast, segments.last())?;
+                close(tx, &broadcast, end)?;
                 tracing::warn!(broadcast = id, "closed an interrupted broadcast");
             }
         }
@@ -189,8 +188,7 @@ fn settle(db: &Db, resume_s: u32) -> Result<Vec<Interrupted>, LibraryError> {
 pub(super) fn close_all(tx: &Transaction<'_>) -> Result<(), StoreError> {
     for id in broadcasts::unfinished(tx)? {
         let Some(broadcast) = broadcasts::get(tx, &id)? else { continue };
-        let last = media::segments(tx, &id, RENDITION)?.pop();
-        close(tx, &broadcast, last.as_ref().map(|row| &row.segment))?;
+        close(tx, &broadcast, end_of(&recorded(tx, &id)?))?;
     }
     for reel in media::open_reels(tx)? {
         media::set_reel_length(tx, &reel.id, reel.end)?;
@@ -207,13 +205,29 @@ fn base_now(broadcast: &Broadcast) -> i64 {
     (clock::monotonic_ns() as i64).saturating_sub(since_us.saturating_mul(1000))
 }
 
-/// Closes a broadcast that was interrupted for good.
-fn close(tx: &Transaction<'_>, broadcast: &Broadcast, last: Option<&Segment>) -> Result<(), StoreError> {
-    let outcome = match last {
-        Some(last) => Outcome {
+/// All that is indexed of a broadcast.
+fn recorded(tx: &Transaction<'_>, id: &str) -> Result<BTreeMap<u8, Recorded>, StoreError> {
+    let mut recorded = BTreeMap::new();
+    for rendition in media::renditions(tx, id)? {
+        let segments = media::segments(tx, id, rendition)?.into_iter().map(|row| row.segment).collect();
+        recorded.insert(rendition, Recorded { inits: media::inits(tx, id, rendition)?, segments });
+    }
+    Ok(recorded)
+}
+
+/// Where the newest media ends, ticks.
+fn end_of(recorded: &BTreeMap<u8, Recorded>) -> Option<u64> {
+    let last = recorded.values().filter_map(|recorded| recorded.segments.last());
+    last.map(|last| last.start + last.duration).max()
+}
+
+/// Closes a broadcast that was interrupted for good; `end` is where its media ends, ticks.
+fn close(tx: &Transaction<'_>, broadcast: &Broadcast, end: Option<u64>) -> Result<(), StoreError> {
+    let outcome = match end {
+        Some(end) => Outcome {
             state: BroadcastState::Ended,
             failure: None,
-            ended_at: playlist::wall_ms(last.start + last.duration, broadcast.epoch_us),
+            ended_at: playlist::wall_ms(end, broadcast.epoch_us),
             aged_from: None,
         },
         None if !broadcast.recorded => {

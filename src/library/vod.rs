@@ -1,6 +1,6 @@
 //! Finished recordings: their playlists and bytes, their download, the room on disk. Rows and texts are in `catalogue`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,12 +12,11 @@ use bytes::Bytes;
 use super::download::Download;
 use super::layout::Layout;
 use super::note::About;
-use super::read::{FileRange, Piece};
+use super::read::FileRange;
 use super::recorder::{Limits, Recorder};
 use super::space::Reserve;
-use crate::base::clock::ticks_to_seconds;
 use crate::base::config::Config;
-use crate::media::playlist::{self, Variant};
+use crate::media::playlist;
 use crate::media::protocol::Init;
 use crate::media::window::Segment;
 use crate::store::broadcasts::Broadcast;
@@ -26,9 +25,6 @@ use crate::store::{Connection, Db, StoreError, media};
 
 /// Recordings, and rows of broadcasts, that stay in memory.
 const CACHED: usize = 32;
-
-/// The only rendition so far.
-pub const RENDITION: u8 = 0;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LibraryError {
@@ -40,34 +36,46 @@ pub enum LibraryError {
     Media(String),
 }
 
-/// Index of one finished recording.
+/// Index of one finished recording: its renditions, best first. Empty where nothing was recorded.
 #[derive(Debug)]
 pub struct Recording {
+    pub renditions: BTreeMap<u8, Rendition>,
+}
+
+/// One rendition of a recording; it has at least one segment.
+#[derive(Debug)]
+pub struct Rendition {
     pub inits: Vec<Init>,
     pub segments: Vec<IndexedSegment>,
     playlist: Bytes,
 }
 
 impl Recording {
-    fn new(inits: Vec<Init>, segments: Vec<IndexedSegment>, epoch_us: i64) -> Recording {
+    pub fn is_empty(&self) -> bool {
+        self.renditions.is_empty()
+    }
+
+    /// For each segment number the best rendition that has it.
+    pub fn best(&self) -> Vec<(u8, &IndexedSegment)> {
+        let mut best = BTreeMap::new();
+        for (number, rendition) in &self.renditions {
+            for row in &rendition.segments {
+                best.entry(row.segment.msn).or_insert((*number, row));
+            }
+        }
+        best.into_values().collect()
+    }
+}
+
+impl Rendition {
+    fn new(inits: Vec<Init>, segments: Vec<IndexedSegment>, epoch_us: i64) -> Rendition {
         let described: Vec<Segment> = segments.iter().map(|row| row.segment.clone()).collect();
         let playlist = playlist::recording(&described, epoch_us);
-        Recording { inits, segments, playlist }
+        Rendition { inits, segments, playlist }
     }
 
     pub fn playlist(&self) -> Bytes {
         self.playlist.clone()
-    }
-
-    /// The multivariant playlist's line for `uri`, with measured bit rates (RFC 8216bis 4.4.6.2).
-    pub fn variant(&self, uri: &str) -> Option<Variant> {
-        let init = self.inits.last()?;
-        let bits = |row: &IndexedSegment| row.location.length as f64 * 8.0;
-        let seconds = |row: &IndexedSegment| ticks_to_seconds(row.segment.duration).max(0.001);
-        let peak = self.segments.iter().map(|row| bits(row) / seconds(row)).fold(0.0, f64::max);
-        let total: f64 = self.segments.iter().map(seconds).sum();
-        let average = self.segments.iter().map(bits).sum::<f64>() / total.max(0.001);
-        Some(playlist::variant(uri, init, peak.ceil() as u64, average.ceil() as u64))
     }
 }
 
@@ -119,40 +127,52 @@ impl Library {
         }
         let generation = self.cache.generation.load(Ordering::Acquire);
         let wanted = id.to_owned();
-        let (inits, segments) = self
+        let renditions = self
             .db
-            .read(move |connection| -> Result<_, StoreError> {
-                Ok((media::inits(connection, &wanted, RENDITION)?, media::segments(connection, &wanted, RENDITION)?))
+            .read(move |db| -> Result<_, StoreError> {
+                let mut renditions = BTreeMap::new();
+                for number in media::renditions(db, &wanted)? {
+                    let (inits, segments) = (media::inits(db, &wanted, number)?, media::segments(db, &wanted, number)?);
+                    renditions.insert(number, Rendition::new(inits, segments, epoch_us));
+                }
+                Ok(renditions)
             })
             .await?;
-        let recording = Arc::new(Recording::new(inits, segments, epoch_us));
-        if !recording.segments.is_empty() && self.cache.generation.load(Ordering::Acquire) == generation {
+        let recording = Arc::new(Recording { renditions });
+        if !recording.is_empty() && self.cache.generation.load(Ordering::Acquire) == generation {
             remember(&self.cache.recordings, id, recording.clone());
         }
         Ok(recording)
     }
 
     /// An init of a broadcast, on air or finished.
-    pub async fn init(&self, id: &str, number: u32) -> Result<Option<Bytes>, LibraryError> {
+    pub async fn init(&self, id: &str, rendition: u8, number: u32) -> Result<Option<Bytes>, LibraryError> {
         let id = id.to_owned();
-        let read = move |db: &Connection| -> Result<_, StoreError> { Ok(media::init(db, &id, RENDITION, number)?) };
+        let read = move |db: &Connection| -> Result<_, StoreError> { Ok(media::init(db, &id, rendition, number)?) };
         Ok(self.db.read(read).await?.map(Bytes::from))
     }
 
     /// A complete segment of a broadcast, on air or finished.
     ///
     /// `cut` says by which name it was asked for, see [`playlist::segment_uri`].
-    pub async fn segment(&self, id: &str, msn: u64, cut: bool) -> Result<Option<Piece>, LibraryError> {
+    pub async fn segment(
+        &self,
+        id: &str,
+        rendition: u8,
+        msn: u64,
+        cut: bool,
+    ) -> Result<Option<FileRange>, LibraryError> {
         let known = lock(&self.cache.recordings).get(id).cloned();
         if let Some(recording) = known {
-            let row = recording.segments.binary_search_by_key(&msn, |row| row.segment.msn);
-            let row = row.ok().map(|row| &recording.segments[row]).filter(|row| row.segment.cut == cut);
+            let segments = recording.renditions.get(&rendition).map_or(&[][..], |rendition| &rendition.segments);
+            let row = segments.binary_search_by_key(&msn, |row| row.segment.msn);
+            let row = row.ok().map(|row| &segments[row]).filter(|row| row.segment.cut == cut);
             return row.map(|row| self.open(&row.location)).transpose();
         }
         let id = id.to_owned();
         let row = self
             .db
-            .read(move |connection| -> Result<_, StoreError> { Ok(media::segment(connection, &id, RENDITION, msn)?) })
+            .read(move |connection| -> Result<_, StoreError> { Ok(media::segment(connection, &id, rendition, msn)?) })
             .await?;
         row.filter(|row| row.segment.cut == cut).map(|row| self.open(&row.location)).transpose()
     }
@@ -165,12 +185,12 @@ impl Library {
             return Ok(Some(download.clone()));
         }
         let recording = self.recording(id, epoch_us).await?;
-        if recording.segments.is_empty() {
+        if recording.is_empty() {
             return Ok(None);
         }
         let library = self.clone();
         let built = tokio::task::spawn_blocking(move || {
-            let pieces = library.pieces(&recording.segments)?;
+            let pieces = library.pieces(recording.best().into_iter().map(|(_, row)| row))?;
             Download::build(&recording, pieces)
         });
         let download = Arc::new(built.await.map_err(io::Error::other)??);
@@ -179,9 +199,9 @@ impl Library {
     }
 
     /// The bytes of segments, one piece each; a reel is opened once for all its segments in a row.
-    fn pieces(&self, segments: &[IndexedSegment]) -> Result<Vec<FileRange>, LibraryError> {
+    fn pieces<'a>(&self, segments: impl Iterator<Item = &'a IndexedSegment>) -> Result<Vec<FileRange>, LibraryError> {
         let mut open: Option<(&str, Arc<File>)> = None;
-        let mut pieces = Vec::with_capacity(segments.len());
+        let mut pieces = Vec::new();
         for IndexedSegment { location, .. } in segments {
             let file = match &open {
                 Some((reel, file)) if *reel == location.reel_id => file.clone(),
@@ -193,16 +213,16 @@ impl Library {
         Ok(pieces)
     }
 
-    fn open(&self, location: &Location) -> Result<Piece, LibraryError> {
+    /// The bytes of a segment.
+    pub fn open(&self, location: &Location) -> Result<FileRange, LibraryError> {
         let file = Arc::new(File::open(self.layout.reel(&location.reel_id))?);
-        Ok(Piece::File(FileRange { file, offset: location.offset, length: location.length }))
+        Ok(FileRange { file, offset: location.offset, length: location.length })
     }
 
     /// Starts recording a broadcast that goes on air.
     pub fn recorder(&self, broadcast: &Broadcast) -> io::Result<Recorder> {
         let about = About {
             broadcast: broadcast.id.clone(),
-            rendition: RENDITION,
             title: broadcast.title.clone(),
             epoch_us: broadcast.epoch_us,
             ..About::default()

@@ -5,6 +5,7 @@ pub mod camera;
 pub mod flv;
 pub mod fragment;
 pub mod h264;
+pub mod ladder;
 pub mod mp4;
 pub mod pace;
 pub mod packager;
@@ -13,6 +14,7 @@ pub mod playlist;
 pub mod progressive;
 pub mod protocol;
 pub mod reload;
+pub mod sound;
 pub mod window;
 
 /// Media that cannot be understood or written.

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use super::playlist::{MAX_SEGMENT, SEGMENTS_WITH_PARTS};
 use super::protocol::{Init, Part};
-use super::window::{RecentSegment, Segment, Window, WindowPart};
+use super::window::{self, RecentSegment, Report, Segment, Window, WindowPart};
 
 /// Complete segments whose bytes stay in memory: what viewers near the live edge read, with room for slow ones.
 const SEGMENTS_IN_MEMORY: usize = 8;
 
 /// A step between two parts' times that is no break: rounding of a frame's duration. 90 kHz ticks (10 ms).
-const TOLERANCE: u64 = 900;
+pub(super) const TOLERANCE: u64 = 900;
 
 /// Media sequence numbers that are left out when a broadcast goes on in a new process: live viewers may have been told of
 /// segments that never reached the disk, and a number once told is never another's. More than the recorder can owe.
@@ -91,18 +91,18 @@ impl Packager {
     }
 
     /// Goes on with a broadcast that another process began: `inits` and `segments` are what it recorded, all of it, in order.
-    /// What follows begins with a keyframe, after a discontinuity, under numbers that nobody was told before.
-    pub fn resume(epoch_us: i64, inits: Vec<Init>, segments: &[Segment]) -> Packager {
+    /// What follows begins with a keyframe, after a discontinuity, under `next_msn`, which nobody was told before.
+    pub fn resume(epoch_us: i64, inits: Vec<Init>, segments: Vec<Segment>, next_msn: u64) -> Packager {
         let mut packager = Packager::new(epoch_us, None);
+        (packager.first_msn, packager.next_msn) = (next_msn, next_msn);
         packager.current = inits.len().checked_sub(1).map(|last| last as u32);
         packager.part_target = inits.iter().map(|init| init.part_target).max().unwrap_or(0);
         packager.inits = Arc::new(inits);
         let Some(last) = segments.last() else { return packager };
         let settled = Arc::make_mut(&mut packager.settled);
-        settled.push_all(segments, epoch_us);
-        packager.next_msn = last.msn + 1 + NUMBERS_LEFT_OUT;
-        settled.push_left_out(last, packager.next_msn, epoch_us);
-        packager.first_msn = segments.first().map_or(0, |first| first.msn);
+        settled.push_all(&segments, epoch_us);
+        settled.push_left_out(last, next_msn, epoch_us);
+        packager.first_msn = segments.first().map_or(next_msn, |first| first.msn);
         packager.end = Some(last.start + last.duration);
         (packager.broken, packager.resumed) = (true, true);
         packager.first_segment = segments.first().map_or(0, |first| first.duration);
@@ -180,6 +180,52 @@ impl Packager {
         events
     }
 
+    /// Takes the next part of a rendition that keeps to another's segments: it belongs to `planned`. It is left out where it does
+    /// not join on, and where a segment has not begun with its beginning.
+    pub fn follow(&mut self, part: Part, planned: &Segment) -> Vec<Event> {
+        let Some(init) = self.current else { return Vec::new() };
+        let over = planned.duration > 0 && part.start + TOLERANCE >= planned.start + planned.duration;
+        if self.ended || part.duration == 0 || planned.msn < self.next_msn || over {
+            return Vec::new();
+        }
+        if self.open.as_ref().is_some_and(|open| open.segment.msn == planned.msn) {
+            let joins = self.end.is_some_and(|end| end.abs_diff(part.start) <= TOLERANCE);
+            return if joins { vec![self.append(init, part)] } else { self.close() };
+        }
+        let mut events = self.close();
+        let begins = part.start.abs_diff(planned.start) <= TOLERANCE && (part.independent || !planned.independent);
+        if begins && planned.msn >= self.next_msn {
+            if self.is_new() {
+                self.first_msn = planned.msn;
+            }
+            self.next_msn = planned.msn;
+            self.broken = planned.discontinuity;
+            events.push(self.append(init, part));
+        }
+        events
+    }
+
+    /// `missed` is over and will not be had in this rendition, or not more of it than there is.
+    pub fn leave_out(&mut self, missed: &Segment) -> Vec<Event> {
+        if self.ended || self.is_new() || missed.msn < self.next_msn {
+            return Vec::new();
+        }
+        let events = self.close();
+        if let (Some(init), true) = (self.current, missed.msn == self.next_msn) {
+            let segment = Segment { init, resumed: false, cut: false, ..missed.clone() };
+            self.end = Some(segment.start + segment.duration);
+            self.duration += segment.duration;
+            self.gaps += u64::from(segment.discontinuity);
+            self.complete(RecentSegment { segment, parts: Vec::new() });
+        }
+        events
+    }
+
+    /// Nothing was listed yet.
+    fn is_new(&self) -> bool {
+        self.open.is_none() && self.next_msn == self.first_msn
+    }
+
     /// Nothing follows: the open segment is completed as it is.
     pub fn finish(&mut self) -> Vec<Event> {
         let events = self.close();
@@ -192,9 +238,24 @@ impl Packager {
         self.end.unwrap_or(0)
     }
 
-    /// The playlist as it stands.
-    pub fn window(&self) -> Arc<Window> {
+    /// The number of the open segment, or of the next one.
+    pub fn next_msn(&self) -> u64 {
+        self.next_msn
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The newest part's place: (MSN, index).
+    pub fn newest_part(&self) -> Option<(u64, usize)> {
+        window::newest_part(self.open.as_ref(), &self.recent)
+    }
+
+    /// The playlist as it stands; `reports` tell of the other renditions.
+    pub fn window(&self, reports: Vec<Report>) -> Arc<Window> {
         Arc::new(Window {
+            reports,
             inits: self.inits.clone(),
             first_msn: self.first_msn,
             recent: self.recent.clone(),
@@ -270,10 +331,14 @@ impl Packager {
             self.first_segment = open.segment.duration;
         }
         let event = Event::Segment(open.segment.clone());
-        self.next_msn += 1;
-        self.recent.push(Arc::new(open));
-        self.settle();
+        self.complete(open);
         vec![event]
+    }
+
+    fn complete(&mut self, segment: RecentSegment) {
+        self.next_msn += 1;
+        self.recent.push(Arc::new(segment));
+        self.settle();
     }
 
     /// Segments that are no longer listed by parts get their final lines; memory and a sliding playlist are bounded.
@@ -282,8 +347,8 @@ impl Packager {
         let listed = (self.next_msn - settled_end) as usize;
         if listed > SEGMENTS_WITH_PARTS {
             let settle = self.recent.len() - listed;
-            let segment = self.recent[settle].segment.clone();
-            Arc::make_mut(&mut self.settled).push(&segment, self.epoch_us);
+            let RecentSegment { segment, parts } = &*self.recent[settle];
+            Arc::make_mut(&mut self.settled).push(segment, parts.is_empty(), self.epoch_us);
         }
         if self.recent.len() > SEGMENTS_IN_MEMORY {
             self.recent.remove(0);

@@ -5,8 +5,9 @@ use std::fmt::Write;
 
 use bytes::Bytes;
 
+use super::ladder;
 use super::protocol::Init;
-use super::window::{RecentSegment, Segment, Window, WindowPart};
+use super::window::{RecentSegment, Report, Segment, Window, WindowPart};
 use crate::base::clock::{TIMESCALE, rfc3339, ticks_to_seconds};
 
 /// EXT-X-TARGETDURATION in seconds: every EXTINF, rounded, is at most this (RFC 8216bis 4.4.3.1).
@@ -43,8 +44,8 @@ struct Mark {
 }
 
 impl Settled {
-    /// Adds a segment, listed without its parts.
-    pub fn push(&mut self, segment: &Segment, epoch_us: i64) {
+    /// Adds a segment, listed without its parts; as a gap where it cannot be had (RFC 8216bis 4.4.4.7).
+    pub fn push(&mut self, segment: &Segment, is_gap: bool, epoch_us: i64) {
         let before = self.marks.last().map(|mark| mark.init);
         self.marks.push(Mark {
             at: self.text.len(),
@@ -52,6 +53,7 @@ impl Settled {
             init: segment.init,
             discontinuity: segment.discontinuity,
         });
+        write_gap(&mut self.text, is_gap);
         write_segment(&mut self.text, segment, before, epoch_us, &[]);
     }
 
@@ -65,7 +67,7 @@ impl Settled {
                     self.push_missing(before, segment, epoch_us);
                 }
             }
-            self.push(segment, epoch_us);
+            self.push(segment, false, epoch_us);
         }
     }
 
@@ -79,9 +81,8 @@ impl Settled {
     }
 
     fn push_gap(&mut self, before: &Segment, msn: u64, start: u64, duration: u64, epoch_us: i64) {
-        self.text.push_str("#EXT-X-GAP\n");
         let facts = Segment { discontinuity: false, cut: false, ..before.clone() };
-        self.push(&Segment { msn, start, duration, ..facts }, epoch_us);
+        self.push(&Segment { msn, start, duration, ..facts }, true, epoch_us);
     }
 
     /// Lists what was never recorded between two segments as EXT-X-GAP (RFC 8216bis 4.4.4.7): media sequence numbers stay
@@ -144,6 +145,7 @@ pub(super) fn media(window: &Window, delta: bool) -> Bytes {
     let without_parts = if window.ended { newer.len() } else { newer.len().saturating_sub(SEGMENTS_WITH_PARTS) };
     for (index, recent) in newer.iter().enumerate() {
         let parts: &[_] = if index >= without_parts { &recent.parts } else { &[] };
+        write_gap(&mut text, recent.parts.is_empty());
         write_segment(&mut text, &recent.segment, before, window.epoch_us, parts);
         before = Some(recent.segment.init);
     }
@@ -156,6 +158,13 @@ pub(super) fn media(window: &Window, delta: bool) -> Bytes {
     } else {
         let (msn, index) = window.hinted_part();
         let _ = writeln!(text, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{}\"", part_uri(msn, index));
+        for Report { rendition, msn, part } in &window.reports {
+            let folder = ladder::folder(*rendition);
+            let _ = writeln!(
+                text,
+                "#EXT-X-RENDITION-REPORT:URI=\"../{folder}/index.m3u8\",LAST-MSN={msn},LAST-PART={part}"
+            );
+        }
     }
     Bytes::from(text)
 }
@@ -292,6 +301,12 @@ fn write_segment(text: &mut String, segment: &Segment, before: Option<u32>, epoc
     write_parts(text, segment.msn, parts);
     let _ =
         writeln!(text, "#EXTINF:{:.5},\n{}", ticks_to_seconds(segment.duration), segment_uri(segment.msn, segment.cut));
+}
+
+fn write_gap(text: &mut String, is_gap: bool) {
+    if is_gap {
+        text.push_str("#EXT-X-GAP\n");
+    }
 }
 
 /// What stands before a segment's first part or its EXTINF. `before` is the init of the segment listed before it; the

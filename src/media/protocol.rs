@@ -8,8 +8,10 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::ladder::Rung;
+
 /// Raised with every change to a message.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 /// Longest frame on the socket, in bytes. A part of 500 ms at 40 Mbit/s is 2.5 MB.
 pub const MAX_FRAME: usize = 16 << 20;
@@ -56,12 +58,10 @@ pub enum Task {
 pub struct Capture {
     pub video: VideoInput,
     pub audio: AudioInput,
-    pub width: u32,
-    pub height: u32,
+    /// What to encode, best first, of even sizes; numbers of renditions count from 0 in this order.
+    pub rungs: Vec<Rung>,
     /// Frames per second, 5 to 60.
     pub frame_rate: u32,
-    /// Video bit rate in kbit/s.
-    pub video_kbps: u32,
     /// Length of a part in milliseconds, 200 to 1000. The worker rounds it to whole frames.
     pub part_ms: u32,
     /// Name of the encoder element to use (`x264enc`, …), or none to try them in order and take the first that works.

@@ -31,7 +31,7 @@ pub fn playlist(window: &Window, wanted: Wanted) -> Answer {
         return Answer::TooFar;
     }
     // About to go on after a restart: what was asked for may never have been, but something new is on its way.
-    if window.newest_part().is_none() {
+    if !window.has_media() {
         return Answer::Wait;
     }
     if wanted.msn < window.next_msn {

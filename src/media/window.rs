@@ -44,7 +44,24 @@ pub struct Segment {
 #[derive(Debug, Clone, PartialEq)]
 pub struct RecentSegment {
     pub segment: Segment,
+    /// None of them: the rendition was left out for so long, EXT-X-GAP.
     pub parts: Vec<WindowPart>,
+}
+
+/// Where another rendition's playlist ends: EXT-X-RENDITION-REPORT, RFC 8216bis 4.4.5.4.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Report {
+    pub rendition: u8,
+    /// LAST-MSN.
+    pub msn: u64,
+    /// LAST-PART.
+    pub part: usize,
+}
+
+/// The newest part's place: (MSN, index), or none while there is no part at all.
+pub(super) fn newest_part(open: Option<&RecentSegment>, recent: &[Arc<RecentSegment>]) -> Option<(u64, usize)> {
+    let newest = open.or(recent.last().map(Arc::as_ref))?;
+    Some((newest.segment.msn, newest.parts.len().checked_sub(1)?))
 }
 
 impl RecentSegment {
@@ -83,6 +100,8 @@ pub struct Window {
     pub grows: bool,
     /// Every segment so far begins with a keyframe.
     pub independent: bool,
+    /// Where the other renditions were when this was made.
+    pub reports: Vec<Report>,
     /// Rendered lines of the complete segments that are listed without parts.
     pub(super) settled: Arc<playlist::Settled>,
     /// Wall clock of tick 0, microseconds since 1970.
@@ -112,17 +131,21 @@ impl Window {
     /// One that begins in the very first segment reads whole segments for a while instead of parts (hls.js 1.7), and so does
     /// one that finds no part at all, as when the broadcast is about to go on after a restart.
     pub fn is_playable(&self) -> bool {
-        if self.newest_part().is_none() {
+        if !self.has_media() {
             return false;
         }
         let first = if self.next_msn > self.first_msn { self.first_segment } else { return false };
         self.first_msn > 0 || self.duration >= first + 3 * u64::from(self.part_target)
     }
 
+    /// Whether anything is in memory: not so when the broadcast is about to go on after a restart.
+    pub fn has_media(&self) -> bool {
+        self.open.is_some() || !self.recent.is_empty()
+    }
+
     /// The newest part's place: (MSN, index), or none while there is no part at all.
     pub fn newest_part(&self) -> Option<(u64, usize)> {
-        let newest = self.open.as_ref().or(self.recent.last())?;
-        Some((newest.segment.msn, newest.parts.len().checked_sub(1)?))
+        newest_part(self.open.as_deref(), &self.recent)
     }
 
     /// The part that the preload hint names: (MSN, index).

@@ -300,8 +300,10 @@ pub fn finish(connection: &Connection, id: &str, outcome: &Outcome) -> Result<()
 pub fn sum_up(connection: &Connection, id: &str) -> Result<()> {
     connection.execute(
         "UPDATE broadcasts SET
-             duration = (SELECT coalesce(sum(duration), 0) FROM segments WHERE broadcast_id = ?1 AND rendition = 0),
-             gaps = (SELECT coalesce(sum(discontinuity), 0) FROM segments WHERE broadcast_id = ?1 AND rendition = 0),
+             duration = (SELECT coalesce(max(whole), 0) FROM
+                 (SELECT sum(duration) AS whole FROM segments WHERE broadcast_id = ?1 GROUP BY rendition)),
+             gaps = (SELECT coalesce(max(breaks), 0) FROM
+                 (SELECT sum(discontinuity) AS breaks FROM segments WHERE broadcast_id = ?1 GROUP BY rendition)),
              size = (SELECT coalesce(sum(length), 0) FROM segments WHERE broadcast_id = ?1)
          WHERE id = ?1",
         [id],

@@ -136,6 +136,25 @@ fn from_row(row: &Row<'_>) -> Result<IndexedSegment> {
     })
 }
 
+/// The renditions of which anything is indexed, best first.
+pub fn renditions(connection: &Connection, broadcast_id: &str) -> Result<Vec<u8>> {
+    let sql = "SELECT DISTINCT rendition FROM segments WHERE broadcast_id = ?1 ORDER BY rendition";
+    connection.prepare_cached(sql)?.query_map([broadcast_id], |row| row.get(0))?.collect()
+}
+
+/// The rendition of which there is most; the best of those that are alike.
+pub fn fullest(connection: &Connection, broadcast_id: &str) -> Result<u8> {
+    let sql = "SELECT rendition FROM segments WHERE broadcast_id = ?1 GROUP BY rendition
+         ORDER BY sum(duration) DESC, rendition LIMIT 1";
+    Ok(connection.prepare_cached(sql)?.query_row([broadcast_id], |row| row.get(0)).optional()?.unwrap_or(0))
+}
+
+/// Where a broadcast's media begins and ends, ticks; none where nothing is indexed.
+pub fn span(connection: &Connection, broadcast_id: &str) -> Result<Option<(u64, u64)>> {
+    let sql = "SELECT min(start), max(start + duration) FROM segments WHERE broadcast_id = ?1 HAVING count(*) > 0";
+    connection.prepare_cached(sql)?.query_row([broadcast_id], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+}
+
 /// All segments of a rendition, in order.
 pub fn segments(connection: &Connection, broadcast_id: &str, rendition: u8) -> Result<Vec<IndexedSegment>> {
     let sql = format!("SELECT {SEGMENT_COLUMNS} FROM segments WHERE broadcast_id = ?1 AND rendition = ?2 ORDER BY msn");

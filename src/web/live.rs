@@ -96,7 +96,7 @@ async fn tell_state(events: &Events, studio: &Studio, library: &Library, broadca
         let title = library.broadcast(id).await.ok().flatten().map(|row| row.title.clone());
         let said = (now.public(), live.viewers.count(), title);
         if last.as_ref() != Some(&said) {
-            let duration = ticks_to_seconds(live.window.borrow().duration);
+            let duration = ticks_to_seconds(live.windows.leading().duration);
             let state = shown(said.0, live.recorder.is_some());
             let data = json!({ "state": state, "viewers": said.1, "title": said.2, "duration_s": duration });
             if !events.send("state", &data).await {

@@ -16,9 +16,10 @@ use super::body::{self, Content};
 use super::error::{Code, Problem};
 use super::guard::Visitor;
 use super::input::LocalFuture;
+use super::renditions::{self, Folder};
 use crate::accounts::Audience;
 use crate::broadcast::Studio;
-use crate::broadcast::actor::Live;
+use crate::broadcast::windows::Windows;
 use crate::library::Library;
 use crate::library::read::Piece;
 use crate::library::vod::Recording;
@@ -33,9 +34,6 @@ const MP4: &str = "video/mp4";
 /// The scope of what nobody may keep.
 pub const NO_STORE: &str = "no-store";
 
-/// The only rendition's folder.
-const RENDITION: &str = "av";
-
 /// A blocking request is given up after this: three target durations, RFC 8216bis 6.2.5.2.
 const PATIENCE: Duration = Duration::from_secs(3 * TARGET_DURATION);
 
@@ -44,7 +42,7 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(resource("/media/{id}/main.m3u8").route(get_or_head().to(multivariant)))
         .service(resource("/media/{id}/download.mp4").route(get_or_head().to(download)))
         .service(resource("/media/{id}/thumbnail.jpg").route(get_or_head().to(thumbnail)))
-        .service(resource("/media/{id}/av/{file}").route(get_or_head().to(file)));
+        .service(resource("/media/{id}/{folder:av[0-9]*|sound}/{file}").route(get_or_head().to(file)));
 }
 
 /// GET, and HEAD as RFC 9110 9.3.2 wants it: the same headers, no body.
@@ -181,14 +179,15 @@ fn for_ever(broadcast: &Broadcast) -> String {
 
 async fn multivariant(request: Request, id: Path<String>) -> Result<HttpResponse, Problem> {
     let broadcast = request.watchable(&id).await?;
-    let uri = format!("{RENDITION}/index.m3u8");
-    let variant = match request.studio.in_memory(&broadcast.id) {
-        Some(live) => Some(live_variant(&live, &uri).await?),
-        None => finished(&request, &broadcast).await?.variant(&uri),
+    let variants = match request.studio.in_memory(&broadcast.id) {
+        Some(live) => live_variants(&live.windows).await?,
+        None => renditions::recorded(&request.library, &finished(&request, &broadcast).await?).await?,
     };
-    let variant = variant.ok_or_else(no_media)?;
+    if variants.is_empty() {
+        return Err(no_media());
+    }
     let cache = format!("{}, max-age=1", scope(&broadcast));
-    Ok(playlist_response(playlist::multivariant(&[variant]), &cache))
+    Ok(playlist_response(playlist::multivariant(&variants), &cache))
 }
 
 /// The index of a recording; for a broadcast that is about to go on after a restart, there is none yet.
@@ -200,18 +199,10 @@ async fn finished(request: &Request, broadcast: &Broadcast) -> Result<Arc<Record
 }
 
 /// Waits for the first picture, as a player that came early does.
-async fn live_variant(live: &Live, uri: &str) -> Result<Variant, Problem> {
-    let mut window = live.window.clone();
-    let ready = |window: &Arc<Window>| window.newest_part().is_some() || window.ended;
-    let window = until(&mut window, ready).await?;
-    window_variant(&window, live.program.status.borrow().stats.bitrate, uri).ok_or_else(no_media)
-}
-
-/// Describes what a window holds; a live encoder's peaks are allowed for.
-pub fn window_variant(window: &Window, bitrate: u64, uri: &str) -> Option<Variant> {
-    let init = window.inits.last()?;
-    let average = if bitrate > 0 { bitrate } else { 2_500_000 };
-    Some(playlist::variant(uri, init, average * 3 / 2, average))
+pub async fn live_variants(windows: &Windows) -> Result<Vec<Variant>, Problem> {
+    let mut leading = windows.of(windows.leader()).ok_or_else(not_yet)?;
+    until(&mut leading, |window| window.newest_part().is_some() || window.ended).await?;
+    Ok(renditions::live(windows).await)
 }
 
 pub fn playlist_response(playlist: Bytes, cache: &str) -> HttpResponse {
@@ -221,44 +212,54 @@ pub fn playlist_response(playlist: Bytes, cache: &str) -> HttpResponse {
         .body(playlist)
 }
 
-async fn file(request: Request, path: Path<(String, String)>) -> Result<HttpResponse, Problem> {
-    let (id, name) = path.into_inner();
+async fn file(request: Request, path: Path<(String, String, String)>) -> Result<HttpResponse, Problem> {
+    let (id, folder, name) = path.into_inner();
     let broadcast = request.watchable(&id).await?;
     let file = RenditionFile::parse(&name).ok_or_else(Problem::not_found)?;
+    let folder = Folder::parse(&folder).ok_or_else(Problem::not_found)?;
     if let Some(live) = request.studio.in_memory(&broadcast.id) {
         if file == RenditionFile::Playlist {
             live.viewers.note(access::player(&request.http));
         }
         let scope = scope(&broadcast);
-        if let Some(answer) = from_window(&request.http, live.window.clone(), file, &broadcast.id, scope).await? {
+        let answer = from_windows(&request.http, &live.windows, folder, file, &broadcast.id, scope).await?;
+        if let Some(answer) = answer {
             return Ok(answer);
         }
     }
     if let (RenditionFile::Part(msn, index), Some(ended)) = (file, request.studio.lately(&id)) {
-        let part = ended.window.borrow().part(msn, index).map(|part| part.bytes.clone());
-        let part = part.ok_or_else(Problem::not_found)?;
-        return Ok(memory(&request.http, vec![part], for_ever(&broadcast), format!("{id}-p{msn}.{index}")));
+        let windows = ended.windows.of(folder.rendition(ended.windows.leader()));
+        let part = windows.and_then(|window| Some(window.borrow().part(msn, index)?.bytes.clone()));
+        let part = folder.media(vec![part.ok_or_else(Problem::not_found)?])?;
+        let tag = format!("{id}-{}-p{msn}.{index}", folder.tag());
+        return Ok(memory(&request.http, part, for_ever(&broadcast), tag));
     }
-    from_library(&request, &broadcast, file).await
+    from_library(&request, &broadcast, folder, file).await
 }
 
 /// Answers from a live playlist; none where only the library has the bytes.
-pub async fn from_window(
+pub async fn from_windows(
     request: &HttpRequest,
-    mut windows: watch::Receiver<Arc<Window>>,
+    windows: &Windows,
+    folder: Folder,
     file: RenditionFile,
     id: &str,
     scope: &str,
 ) -> Result<Option<HttpResponse>, Problem> {
+    let Some(mut windows) = windows.of(folder.rendition(windows.leader())) else { return Ok(None) };
+    let id = format!("{id}-{}", folder.tag());
     let cache = if scope == NO_STORE { scope.to_owned() } else { format!("{scope}, max-age=31536000, immutable") };
     match file {
         RenditionFile::Playlist => live_playlist(request, windows, scope).await.map(Some),
         RenditionFile::Init(number) => {
             let init = windows.borrow().inits.get(number as usize).map(|init| init.bytes.clone());
+            let init = init.map(|bytes| folder.init(bytes)).transpose()?;
             Ok(init.map(|bytes| memory(request, vec![bytes], cache, format!("{id}-i{number}"))))
         }
         RenditionFile::Segment(msn) => {
             let chunks = windows.borrow().segment(msn).map(|segment| segment.chunks());
+            // A gap has no bytes, here or in the library.
+            let chunks = chunks.filter(|chunks| !chunks.is_empty()).map(|chunks| folder.media(chunks)).transpose()?;
             Ok(chunks.map(|chunks| memory(request, chunks, cache, format!("{id}-s{msn}"))))
         }
         // Only the library knows of these.
@@ -267,7 +268,8 @@ pub async fn from_window(
             let known = |window: &Arc<Window>| reload::part(window, msn, index) != Answer::Wait;
             let window = until(&mut windows, known).await?;
             let part = window.part(msn, index).ok_or_else(Problem::not_found)?;
-            Ok(Some(memory(request, vec![part.bytes.clone()], cache, format!("{id}-p{msn}.{index}"))))
+            let part = folder.media(vec![part.bytes.clone()])?;
+            Ok(Some(memory(request, part, cache, format!("{id}-p{msn}.{index}"))))
         }
     }
 }
@@ -308,32 +310,50 @@ async fn until(
     }
 }
 
-async fn from_library(request: &Request, broadcast: &Broadcast, file: RenditionFile) -> Result<HttpResponse, Problem> {
+async fn from_library(
+    request: &Request,
+    broadcast: &Broadcast,
+    folder: Folder,
+    file: RenditionFile,
+) -> Result<HttpResponse, Problem> {
     let (id, cache) = (&broadcast.id, for_ever(broadcast));
+    let rendition = match request.studio.in_memory(id) {
+        Some(live) => folder.rendition(live.windows.leader()),
+        None => {
+            let recording = finished(request, broadcast).await?;
+            folder.rendition(recording.renditions.last_key_value().map_or(0, |(smallest, _)| *smallest))
+        }
+    };
+    let tag = format!("{id}-{}", folder.tag());
     match file {
         RenditionFile::Playlist => {
             // Nothing is to be waited for, but what makes no sense is refused as it was while live.
             Directives::parse(request.http.query_string())?;
             let recording = finished(request, broadcast).await?;
-            if recording.segments.is_empty() {
+            if recording.is_empty() {
                 return Err(no_media());
             }
-            Ok(playlist_response(recording.playlist(), &format!("{}, no-cache", scope(broadcast))))
+            let rendition = recording.renditions.get(&rendition).ok_or_else(Problem::not_found)?;
+            Ok(playlist_response(rendition.playlist(), &format!("{}, no-cache", scope(broadcast))))
         }
-        RenditionFile::Init(number) => match request.library.init(id, number).await? {
-            Some(bytes) => Ok(memory(&request.http, vec![bytes], cache, format!("{id}-i{number}"))),
-            None => Err(Problem::not_found()),
-        },
-        RenditionFile::Segment(msn) => segment(request, id, msn, false, cache).await,
-        RenditionFile::CutSegment(msn) => segment(request, id, msn, true, cache).await,
+        RenditionFile::Init(number) => {
+            let bytes = request.library.init(id, rendition, number).await?.ok_or_else(Problem::not_found)?;
+            Ok(memory(&request.http, vec![folder.init(bytes)?], cache, format!("{tag}-i{number}")))
+        }
+        RenditionFile::Segment(msn) | RenditionFile::CutSegment(msn) => {
+            let cut = matches!(file, RenditionFile::CutSegment(_));
+            let range = request.library.segment(id, rendition, msn, cut).await?.ok_or_else(Problem::not_found)?;
+            let tag = format!("{tag}-{}{msn}", if cut { 'c' } else { 's' });
+            let pieces = match folder {
+                Folder::Rendition(_) => vec![Piece::File(range)],
+                Folder::Sound => {
+                    folder.media(vec![renditions::read(range).await?])?.into_iter().map(Piece::Memory).collect()
+                }
+            };
+            Ok(body::answer(&request.http, Content { pieces, media_type: MP4, cache, tag }))
+        }
         RenditionFile::Part(..) => Err(Problem::not_found()),
     }
-}
-
-async fn segment(request: &Request, id: &str, msn: u64, cut: bool, cache: String) -> Result<HttpResponse, Problem> {
-    let piece = request.library.segment(id, msn, cut).await?.ok_or_else(Problem::not_found)?;
-    let tag = format!("{id}-{}{msn}", if cut { 'c' } else { 's' });
-    Ok(body::answer(&request.http, Content { pieces: vec![piece], media_type: MP4, cache, tag }))
 }
 
 async fn download(request: Request, id: Path<String>) -> Result<HttpResponse, Problem> {

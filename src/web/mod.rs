@@ -17,6 +17,7 @@ pub mod input;
 pub mod live;
 pub mod media;
 pub mod page;
+mod renditions;
 pub mod server;
 pub mod site;
 pub mod studio;

@@ -13,6 +13,7 @@ use super::error::Problem;
 use super::events::{self, CHECK_EVERY, Events};
 use super::guard::Broadcaster;
 use super::media::{self, RenditionFile};
+use super::renditions::Folder;
 use crate::base::terms::BroadcastState;
 use crate::broadcast::Studio;
 use crate::broadcast::actor::{Live, Wellbeing};
@@ -25,7 +26,10 @@ use crate::people::{Accounts, Session};
 pub fn configure(config: &mut ServiceConfig) {
     config
         .service(resource("/studio/preview/{source}/main.m3u8").route(media::get_or_head().to(preview)))
-        .service(resource("/studio/preview/{source}/av/{file}").route(media::get_or_head().to(preview_file)))
+        .service(
+            resource("/studio/preview/{source}/{folder:av[0-9]*|sound}/{file}")
+                .route(media::get_or_head().to(preview_file)),
+        )
         .service(resource("/studio/events").route(web::get().to(studio_events)));
 }
 
@@ -43,28 +47,22 @@ async fn preview(
     choice: Query<Choice>,
 ) -> Result<HttpResponse, Problem> {
     let program = studio.preview(&source, choice.microphone.as_deref())?;
-    let mut windows = program.preview.clone();
-    let first = windows.wait_for(|window| window.newest_part().is_some());
-    let window = match tokio::time::timeout(Duration::from_secs(10), first).await {
-        Ok(Ok(window)) => window.clone(),
-        _ => return Err(media::not_yet()),
-    };
-    let variant = media::window_variant(&window, program.status.borrow().stats.bitrate, "av/index.m3u8");
-    let text = playlist::multivariant(variant.as_slice());
-    Ok(media::playlist_response(text, media::NO_STORE))
+    let variants = media::live_variants(&program.preview).await?;
+    Ok(media::playlist_response(playlist::multivariant(&variants), media::NO_STORE))
 }
 
 async fn preview_file(
     _: Broadcaster,
     request: HttpRequest,
     studio: Data<Studio>,
-    path: Path<(String, String)>,
+    path: Path<(String, String, String)>,
 ) -> Result<HttpResponse, Problem> {
-    let (source, file) = path.into_inner();
+    let (source, folder, file) = path.into_inner();
+    let folder = Folder::parse(&folder).ok_or_else(Problem::not_found)?;
     let file = RenditionFile::parse(&file).ok_or_else(Problem::not_found)?;
     let program = studio.preview(&source, None)?;
     // A program that was started anew has other bytes under the same names: nobody may keep them.
-    let answer = media::from_window(&request, program.preview.clone(), file, &source, media::NO_STORE).await?;
+    let answer = media::from_windows(&request, &program.preview, folder, file, &source, media::NO_STORE).await?;
     answer.ok_or_else(Problem::not_found)
 }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use siaran::base::clock;
+use siaran::media::ladder::Rung;
 use siaran::media::protocol::*;
 
 /// A worker, its messages with the time they came (running time, ns), and what it has said so far.
@@ -188,14 +189,16 @@ fn check_rules(parts: &[&Part], target: u32) {
     }
 }
 
+fn rung(width: u32, height: u32) -> Vec<Rung> {
+    vec![Rung { width, height, kbps: 2500 }]
+}
+
 fn test_pattern() -> Capture {
     Capture {
         video: VideoInput::TestPattern,
         audio: AudioInput::TestTone,
-        width: 1280,
-        height: 720,
+        rungs: rung(1280, 720),
         frame_rate: 30,
-        video_kbps: 2500,
         part_ms: 200,
         encoder: None,
     }
@@ -238,7 +241,7 @@ fn the_test_pattern_gives_equal_parts_that_decode() {
 
 #[test]
 fn a_keyframe_comes_when_asked_for_and_begins_a_part() {
-    let mut worker = Worker::start(Task::Capture(Capture { width: 640, height: 360, ..test_pattern() }));
+    let mut worker = Worker::start(Task::Capture(Capture { rungs: rung(640, 360), ..test_pattern() }));
     worker.until_seconds(2);
     // Right after a part that begins with the regular keyframe, the next one by itself is a second away.
     worker.until("a keyframe", |m| matches!(m, FromWorker::Part(part) if part.independent));
@@ -255,7 +258,7 @@ fn a_keyframe_comes_when_asked_for_and_begins_a_part() {
 /// same second at the same media time.
 #[test]
 fn sound_and_picture_of_the_test_pattern_are_together() {
-    let mut worker = Worker::start(Task::Capture(Capture { width: 640, height: 360, ..test_pattern() }));
+    let mut worker = Worker::start(Task::Capture(Capture { rungs: rung(640, 360), ..test_pattern() }));
     worker.until_seconds(5);
     worker.stop();
     let media = &worker.files()[0];
@@ -309,7 +312,7 @@ fn painted_times(path: &str) -> Vec<u32> {
 
 #[test]
 fn a_worker_without_its_parent_is_gone_at_once() {
-    let mut worker = Worker::start(Task::Capture(Capture { width: 320, height: 180, ..test_pattern() }));
+    let mut worker = Worker::start(Task::Capture(Capture { rungs: rung(320, 180), ..test_pattern() }));
     worker.until_seconds(1);
     worker.socket.shutdown(std::net::Shutdown::Both).unwrap();
     let asked = Instant::now();
@@ -341,7 +344,7 @@ fn encoders_are_timed_and_missing_ones_told() {
 fn a_camera_that_is_not_there_shows_the_slate_and_says_so() {
     let video = VideoInput::Camera(String::from("camera-nowhere"));
     let audio = AudioInput::Microphone(String::from("microphone-nowhere"));
-    let mut worker = Worker::start(Task::Capture(Capture { video, audio, width: 640, height: 360, ..test_pattern() }));
+    let mut worker = Worker::start(Task::Capture(Capture { video, audio, rungs: rung(640, 360), ..test_pattern() }));
     worker
         .until("trouble", |m| matches!(m, FromWorker::Error { code: ErrorCode::CameraUnavailable, fatal: false, .. }));
     worker.until("the state", |m| *m == FromWorker::State(SourceState::VideoLost));

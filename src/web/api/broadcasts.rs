@@ -79,6 +79,7 @@ pub struct BroadcastBody {
     pub duration_s: f64,
     /// Bytes of media; final once it has ended.
     pub size: u64,
+    /// Best first.
     pub renditions: Vec<RenditionBody>,
     pub gaps: Vec<GapBody>,
 }
@@ -110,13 +111,13 @@ pub async fn describe(
 ) -> Result<BroadcastBody, Problem> {
     let live = studio.live(&broadcast.id);
     let id = &broadcast.id;
-    let window = live.as_ref().map(|live| live.window.borrow().clone());
+    let playlists = live.as_ref().map(|live| live.windows.with_media());
     let state = live.as_ref().map_or(broadcast.state, |live| live.state.borrow().public());
-    let init = match &window {
-        Some(window) => window.inits.last().cloned(),
-        None => library.newest_init(id).await?,
+    let inits = match playlists {
+        Some(playlists) => playlists.iter().filter_map(|(_, window)| window.inits.last().cloned()).collect(),
+        None => library.newest_inits(id).await?,
     };
-    let duration = window.as_ref().map_or(broadcast.duration, |window| window.duration);
+    let duration = live.as_ref().map_or(broadcast.duration, |live| live.windows.leading().duration);
     let gaps = library.gaps(id).await?;
     Ok(BroadcastBody {
         id: id.clone(),
@@ -146,14 +147,14 @@ pub async fn describe(
         viewers: live.map_or(0, |live| live.viewers.count()),
         duration_s: ticks_to_seconds(duration),
         size: broadcast.size,
-        renditions: init
+        renditions: inits
+            .into_iter()
             .map(|init| RenditionBody {
                 codecs: init.codecs,
                 width: init.width,
                 height: init.height,
                 frame_rate: f64::from(init.frame_rate_milli) / 1000.0,
             })
-            .into_iter()
             .collect(),
         gaps: gaps
             .into_iter()

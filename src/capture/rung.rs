@@ -1,0 +1,206 @@
+//! One rung of the program: from raw pictures of the program's size to its parts.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+
+use super::encoder::{self, Target};
+use super::link::Outbox;
+use super::program::{Plan, codec_data, copy_of, running_time};
+use super::{Counters, raw_video};
+use crate::base::clock;
+use crate::media::aac::AudioConfig;
+use crate::media::fragment::{self, AudioFrame, Fragmenter, Tracks, VideoFrame};
+use crate::media::h264::VideoConfig;
+use crate::media::protocol::FromWorker;
+
+/// Frames that may wait for the encoder before the oldest is left out.
+const BACKLOG: u32 = 15;
+/// Frames that wait at the start for the sound's configuration: some seconds.
+const EARLY: usize = 150;
+
+/// The branch of the pipeline for rung `number` of the plan. Its ends are named `pictures`, `encoder` and `video`, with the
+/// number.
+pub fn line(plan: &Plan<'_>, number: usize) -> String {
+    let Plan { encoder, width, height, frame_rate, rungs, .. } = plan;
+    let rung = rungs[number];
+    let target = Target { width: rung.width, height: rung.height, frame_rate: *frame_rate, kbps: rung.kbps };
+    let scaled = if (rung.width, rung.height) == (*width, *height) {
+        String::new()
+    } else {
+        format!("videoscale add-borders=false ! {} ! ", raw_video(rung.width, rung.height, *frame_rate))
+    };
+    format!(
+        " appsrc name=pictures{number} is-live=true format=time max-buffers={BACKLOG} max-bytes=0 leaky-type=downstream \
+         caps=\"{}\" ! {scaled}{} ! video/x-h264,stream-format=avc,alignment=au ! appsink name=video{number} sync=false",
+        raw_video(*width, *height, *frame_rate),
+        encoder::description(encoder, &format!("encoder{number}"), target),
+    )
+}
+
+/// Where the encoded frames of one rung, and the sound, become parts.
+pub struct Sink {
+    state: Mutex<Assembly>,
+    rendition: u8,
+    /// It is the one that must not lose a frame, and so the one whose frames are counted.
+    last: bool,
+    frame_rate: u32,
+    has_sound: bool,
+    part_ms: u32,
+    outbox: Outbox,
+    counters: Arc<Counters>,
+    last_frame: AtomicU64,
+}
+
+/// The fragmenter exists once both configurations are known; the first frames wait for that.
+#[derive(Default)]
+struct Assembly {
+    fragmenter: Option<Fragmenter>,
+    before: Option<Fragmenter>,
+    video: Option<Bytes>,
+    audio: Option<Bytes>,
+    early_video: Vec<VideoFrame>,
+    early_audio: Vec<AudioFrame>,
+}
+
+impl Sink {
+    pub fn new(plan: &Plan<'_>, number: usize, outbox: &Outbox, counters: &Arc<Counters>) -> Self {
+        Self {
+            state: Mutex::default(),
+            rendition: number as u8,
+            last: number + 1 == plan.rungs.len(),
+            frame_rate: plan.frame_rate,
+            has_sound: plan.sound.is_some(),
+            part_ms: plan.part_ms,
+            outbox: outbox.clone(),
+            counters: Arc::clone(counters),
+            last_frame: AtomicU64::new(u64::MAX),
+        }
+    }
+
+    /// See [`super::program::Program::go_on_from`].
+    pub fn go_on_from(&self, before: Fragmenter) {
+        self.lock().before = Some(before);
+    }
+
+    /// Sends what is left, and gives the timeline.
+    pub fn end(&self, outbox: &Outbox) -> Option<Fragmenter> {
+        let mut state = self.lock();
+        let mut fragmenter = state.fragmenter.take().or(state.before.take())?;
+        if let Ok(Some(cut)) = fragmenter.interrupt() {
+            outbox.part(cut);
+        }
+        Some(fragmenter)
+    }
+
+    pub fn video(&self, sample: &gst::Sample) -> Result<(), String> {
+        let buffer = sample.buffer().ok_or("no buffer")?;
+        let pts = running_time(sample, buffer.pts()).ok_or("a frame has no time")?;
+        let dts = running_time(sample, buffer.dts()).unwrap_or(pts);
+        let data = copy_of(buffer)?;
+        let rate = u64::from(self.frame_rate);
+        let number = |ns: u64| (u128::from(ns) * u128::from(rate) + 500_000_000) / 1_000_000_000;
+        let ticks = |n: u128| (n * u128::from(clock::TIMESCALE) / u128::from(rate)) as u64;
+        let (shown, decoded) = (number(pts), number(dts));
+        self.count(decoded as u64, data.len());
+        let frame = VideoFrame {
+            decode: ticks(decoded),
+            composition: (ticks(shown) as i64 - ticks(decoded) as i64) as i32,
+            expected: (ticks(decoded + 1) - ticks(decoded)) as u32,
+            key: !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT),
+            data,
+        };
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        self.configure(state, codec_data(sample), |state| &mut state.video)?;
+        match &mut state.fragmenter {
+            Some(fragmenter) => self.deliver(fragmenter, frame)?,
+            None if state.early_video.len() < EARLY => state.early_video.push(frame),
+            None => return Err(String::from("no sound comes out of the encoder")),
+        }
+        Ok(())
+    }
+
+    /// Takes a frame of sound, and what its decoder needs if that is known.
+    pub fn audio(&self, frame: AudioFrame, config: Option<Bytes>) -> Result<(), String> {
+        let mut state = self.lock();
+        self.configure(&mut state, config, |state| &mut state.audio)?;
+        match &mut state.fragmenter {
+            Some(fragmenter) => fragmenter.audio(frame),
+            None => state.early_audio.push(frame),
+        }
+        Ok(())
+    }
+
+    /// A callback that panicked has left a whole state, whose parts are at worst missing.
+    fn lock(&self) -> MutexGuard<'_, Assembly> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Frames that the clock gave and the encoder did not are holes in the numbers.
+    fn count(&self, number: u64, bytes: usize) {
+        let last = self.last_frame.swap(number, Ordering::Relaxed);
+        self.counters.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        if !self.last {
+            return;
+        }
+        let missing = if last == u64::MAX { 0 } else { number.saturating_sub(last.saturating_add(1)) };
+        self.counters.frames.fetch_add(1, Ordering::Relaxed);
+        self.counters.dropped.fetch_add(missing, Ordering::Relaxed);
+    }
+
+    /// Takes a track's configuration; begins, or begins anew, when both are there.
+    fn configure(
+        &self,
+        state: &mut Assembly,
+        found: Option<Bytes>,
+        slot: impl Fn(&mut Assembly) -> &mut Option<Bytes>,
+    ) -> Result<(), String> {
+        let Some(found) = found else { return Ok(()) };
+        if slot(state).as_ref() == Some(&found) {
+            return Ok(());
+        }
+        *slot(state) = Some(found);
+        let Some(video) = &state.video else { return Ok(()) };
+        if self.has_sound && state.audio.is_none() {
+            return Ok(());
+        }
+        let rate = self.frame_rate * 1000;
+        let tracks = Tracks {
+            video: VideoConfig::parse(video.clone()).map_err(|error| error.to_string())?,
+            audio: state.audio.clone().map(AudioConfig::parse).transpose().map_err(|error| error.to_string())?,
+            part_target: fragment::part_target(self.part_ms, rate),
+            frame_rate_milli: rate,
+        };
+        self.begin(state, tracks)
+    }
+
+    fn begin(&self, state: &mut Assembly, tracks: Tracks) -> Result<(), String> {
+        let fragmenter = match state.fragmenter.take().or(state.before.take()) {
+            Some(mut fragmenter) => {
+                if let Some(cut) = fragmenter.reconfigure(tracks).map_err(|error| error.to_string())? {
+                    self.outbox.part(cut);
+                }
+                fragmenter
+            }
+            None => Fragmenter::new(self.rendition, tracks),
+        };
+        let fragmenter = state.fragmenter.insert(fragmenter);
+        self.outbox.send(FromWorker::Init(fragmenter.init().map_err(|error| error.to_string())?));
+        for frame in state.early_audio.drain(..) {
+            fragmenter.audio(frame);
+        }
+        for frame in std::mem::take(&mut state.early_video) {
+            self.deliver(fragmenter, frame)?;
+        }
+        Ok(())
+    }
+
+    fn deliver(&self, fragmenter: &mut Fragmenter, frame: VideoFrame) -> Result<(), String> {
+        for cut in fragmenter.video(frame).map_err(|error| error.to_string())? {
+            self.outbox.part(cut);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,350 @@
+//! The renditions of one broadcast, kept in step: one packager for each, one numbering for all. Pure.
+//!
+//! One rung *leads*: its packager alone decides where segments begin. The others follow: a part of theirs is placed once the
+//! leader has come past its time, into the segment that the leader's plan has there. So all renditions have segments of the same
+//! numbers and boundaries whatever the order in which parts arrive, and players switch without a seam (RFC 8216bis 6.2.4). A
+//! rung that falls out for a while is listed with EXT-X-GAP and begins again where a segment begins.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::packager::{Event, NUMBERS_LEFT_OUT, Packager, TOLERANCE};
+use super::protocol::{Init, Part};
+use super::window::{Report, Segment, Window};
+use crate::base::config::Config;
+
+/// Heights that are cut from a higher picture, lines.
+const LOWER: [u32; 3] = [720, 480, 240];
+
+/// Bit rate of the sound, kbit/s.
+const SOUND_KBPS: u64 = 128;
+
+/// Parts of one rung that wait for the leader: some seconds.
+const HELD: usize = 32;
+
+/// Segments of the leader that are remembered for those that follow.
+const PLANNED: usize = 32;
+
+/// One rung that an encoder makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rung {
+    pub width: u32,
+    pub height: u32,
+    /// Video bit rate, kbit/s.
+    pub kbps: u32,
+}
+
+/// The rungs cut from a picture of the best one's size, best first. A rung of hardly fewer lines would cost an encoder and
+/// save nobody anything.
+pub fn rungs(best: Rung) -> Vec<Rung> {
+    let lower = LOWER.into_iter().filter(|height| height * 5 <= best.height * 4);
+    let cut = lower.map(|height| {
+        let width = (best.width * height / best.height.max(1)).next_multiple_of(2);
+        // Small pictures need more bits a pixel.
+        let share = (f64::from(width * height) / f64::from(best.width * best.height)).powf(0.85);
+        Rung { width, height, kbps: (f64::from(best.kbps) * share).round() as u32 }
+    });
+    std::iter::once(best).chain(cut).collect()
+}
+
+/// The rungs of what is captured with these settings.
+pub fn planned(config: &Config) -> Vec<Rung> {
+    let best = Rung { width: config.video_width(), height: config.video_height, kbps: config.video_kbps };
+    if config.ladder { rungs(best) } else { vec![best] }
+}
+
+/// Bits per second that a broadcast of what is captured is likely to need, sound included.
+pub fn planned_bitrate(config: &Config) -> u64 {
+    planned(config).iter().map(|rung| (u64::from(rung.kbps) + SOUND_KBPS) * 1000).sum()
+}
+
+/// The folder of a rendition's playlist and media, relative to the multivariant playlist.
+pub fn folder(rendition: u8) -> String {
+    match rendition {
+        0 => String::from("av"),
+        lower => format!("av{lower}"),
+    }
+}
+
+/// The rendition whose [`folder`] this is.
+pub fn rendition_in(folder: &str) -> Option<u8> {
+    match folder.strip_prefix("av")? {
+        "" => Some(0),
+        number => number.parse().ok().filter(|rendition| self::folder(*rendition) == folder),
+    }
+}
+
+/// What the recorder is told of which rendition, in order.
+pub type Events = Vec<(u8, Event)>;
+
+/// What an earlier process recorded of a rendition, all of it, in order.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Recorded {
+    pub inits: Vec<Init>,
+    pub segments: Vec<Segment>,
+}
+
+/// All renditions of a broadcast, or of a preview.
+#[derive(Debug)]
+pub struct Ladder {
+    epoch_us: i64,
+    keep: Option<usize>,
+    leader: u8,
+    rungs: BTreeMap<u8, Follower>,
+    lead: Packager,
+    plan: VecDeque<Segment>,
+    /// Renditions whose window has changed.
+    changed: Vec<u8>,
+}
+
+/// A rung that does not lead.
+#[derive(Debug)]
+struct Follower {
+    packager: Packager,
+    /// What the leader has not come to yet.
+    held: VecDeque<Part>,
+}
+
+impl Ladder {
+    /// `leader` is the rendition that is never left out; see [`Packager::new`] for the rest.
+    pub fn new(epoch_us: i64, keep: Option<usize>, leader: u8) -> Ladder {
+        let lead = Packager::new(epoch_us, keep);
+        Ladder { epoch_us, keep, leader, rungs: BTreeMap::new(), lead, plan: VecDeque::new(), changed: vec![leader] }
+    }
+
+    /// Goes on with a broadcast that another process began, under numbers that nobody was told before in any rendition.
+    pub fn resume(epoch_us: i64, leader: u8, mut before: BTreeMap<u8, Recorded>) -> Ladder {
+        let newest = before.values().filter_map(|recorded| recorded.segments.last()).map(|last| last.msn).max();
+        let next = newest.map_or(0, |newest| newest + 1 + NUMBERS_LEFT_OUT);
+        let resume = |Recorded { inits, segments }| Packager::resume(epoch_us, inits, segments, next);
+        let lead = resume(before.remove(&leader).unwrap_or_default());
+        let follower =
+            |(rendition, recorded)| (rendition, Follower { packager: resume(recorded), held: VecDeque::new() });
+        let rungs = before.into_iter().map(follower).collect();
+        Ladder { rungs, lead, ..Ladder::new(epoch_us, None, leader) }.all_changed()
+    }
+
+    fn all_changed(mut self) -> Self {
+        self.changed = self.renditions();
+        self
+    }
+
+    pub fn leader(&self) -> u8 {
+        self.leader
+    }
+
+    /// Those that there are so far, best first.
+    fn renditions(&self) -> Vec<u8> {
+        let mut all: Vec<u8> = self.rungs.keys().copied().chain([self.leader]).collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// The inits in force, as a recorder that begins now must be told.
+    pub fn inits_in_force(&self) -> Events {
+        let of = |rendition: u8| Some((rendition, self.packager(rendition)?.init_in_force()?));
+        self.renditions().into_iter().filter_map(of).collect()
+    }
+
+    /// The parts of its rendition that follow are decoded by `init`.
+    pub fn init(&mut self, init: Init) -> Events {
+        let rendition = init.rendition;
+        let events = if rendition == self.leader {
+            let events = self.lead.init(init);
+            self.led(events)
+        } else {
+            tagged(rendition, self.follower(rendition).packager.init(init))
+        };
+        if !events.is_empty() {
+            self.changes(rendition);
+        }
+        events
+    }
+
+    /// Takes the next part of its rendition.
+    pub fn part(&mut self, part: Part) -> Events {
+        let rendition = part.rendition;
+        if rendition == self.leader {
+            let events = self.lead.part(part);
+            if !events.is_empty() {
+                self.changes(rendition);
+            }
+            return self.led(events);
+        }
+        let follower = self.follower(rendition);
+        if follower.held.len() == HELD {
+            follower.held.pop_front();
+        }
+        follower.held.push_back(part);
+        self.drain(rendition)
+    }
+
+    /// The source broke off: what comes next begins with a keyframe after a discontinuity, in all renditions.
+    pub fn interrupt(&mut self) -> Events {
+        let events = self.lead.interrupt();
+        let mut events = self.led(events);
+        for (rendition, follower) in &mut self.rungs {
+            follower.held.clear();
+            events.extend(tagged(*rendition, follower.packager.interrupt()));
+        }
+        self.changed = self.renditions();
+        events
+    }
+
+    /// Nothing follows.
+    pub fn finish(&mut self) -> Events {
+        let events = self.lead.finish();
+        let mut events = self.led(events);
+        for (rendition, follower) in &mut self.rungs {
+            events.extend(tagged(*rendition, follower.packager.finish()));
+        }
+        self.changed = self.renditions();
+        events
+    }
+
+    /// Where the leader's media ends, ticks of running time; 0 before the first part.
+    pub fn end(&self) -> u64 {
+        self.lead.end()
+    }
+
+    /// The playlists that have changed since this was last asked, each with where the others are.
+    pub fn changed(&mut self) -> Vec<(u8, Arc<Window>)> {
+        let changed = std::mem::take(&mut self.changed);
+        let window = |rendition: u8| Some((rendition, self.packager(rendition)?.window(self.reports(rendition))));
+        changed.into_iter().filter_map(window).collect()
+    }
+
+    /// EXT-X-RENDITION-REPORT for a playlist: all others that have media (RFC 8216bis 4.4.5.4).
+    fn reports(&self, of: u8) -> Vec<Report> {
+        let others = self.renditions().into_iter().filter(|rendition| *rendition != of);
+        let report = |rendition: u8| {
+            let (msn, part) = self.packager(rendition)?.newest_part()?;
+            Some(Report { rendition, msn, part })
+        };
+        others.filter_map(report).collect()
+    }
+
+    fn packager(&self, rendition: u8) -> Option<&Packager> {
+        if rendition == self.leader {
+            return Some(&self.lead);
+        }
+        self.rungs.get(&rendition).map(|follower| &follower.packager)
+    }
+
+    fn follower(&mut self, rendition: u8) -> &mut Follower {
+        let (epoch_us, keep) = (self.epoch_us, self.keep);
+        let new = || Follower { packager: Packager::new(epoch_us, keep), held: VecDeque::new() };
+        self.rungs.entry(rendition).or_insert_with(new)
+    }
+
+    fn changes(&mut self, rendition: u8) {
+        if !self.changed.contains(&rendition) {
+            self.changed.push(rendition);
+        }
+    }
+
+    /// Takes down what the leader did, and lets the others come after.
+    fn led(&mut self, events: Vec<Event>) -> Events {
+        let mut completed = false;
+        for event in &events {
+            match event {
+                Event::Part { begins: Some(segment), .. } => {
+                    if self.plan.len() == PLANNED {
+                        self.plan.pop_front();
+                    }
+                    self.plan.push_back(segment.clone());
+                }
+                Event::Segment(segment) => {
+                    if let Some(planned) = self.plan.back_mut().filter(|planned| planned.msn == segment.msn) {
+                        planned.duration = segment.duration;
+                    }
+                    completed = true;
+                }
+                _ => {}
+            }
+        }
+        let mut events = tagged(self.leader, events);
+        let followers: Vec<u8> = self.rungs.keys().copied().collect();
+        for rendition in followers {
+            events.extend(self.drain(rendition));
+            if completed {
+                events.extend(self.leave_out(rendition));
+            }
+        }
+        events
+    }
+
+    /// Places what the leader has come past.
+    fn drain(&mut self, rendition: u8) -> Events {
+        let end = self.lead.end();
+        let Some(follower) = self.rungs.get_mut(&rendition) else { return Vec::new() };
+        let mut events = Vec::new();
+        while follower.held.front().is_some_and(|part| part.start + TOLERANCE < end) {
+            let Some(part) = follower.held.pop_front() else { break };
+            let begun = |segment: &&Segment| segment.start <= part.start + TOLERANCE;
+            if let Some(planned) = self.plan.iter().rev().find(begun) {
+                // What it has left out before belongs in front of it.
+                for missed in self.plan.iter().filter(|missed| missed.msn < planned.msn) {
+                    events.extend(follower.packager.leave_out(missed));
+                }
+                events.extend(follower.packager.follow(part, planned));
+            }
+        }
+        if !events.is_empty() {
+            self.changes(rendition);
+        }
+        tagged(rendition, events)
+    }
+
+    /// A segment that the leader has completed, and the one after it too, will not come any more where it has not begun.
+    fn leave_out(&mut self, rendition: u8) -> Events {
+        let ended = self.lead.has_ended();
+        let behind = self.plan.len().saturating_sub(if ended { 0 } else { 2 });
+        let Some(follower) = self.rungs.get_mut(&rendition) else { return Vec::new() };
+        let mut events = Vec::new();
+        let mut left_out = false;
+        for missed in self.plan.iter().take(behind) {
+            let before = follower.packager.next_msn();
+            events.extend(follower.packager.leave_out(missed));
+            left_out |= follower.packager.next_msn() != before;
+        }
+        if left_out {
+            self.changes(rendition);
+        }
+        tagged(rendition, events)
+    }
+}
+
+fn tagged(rendition: u8, events: Vec<Event>) -> Events {
+    events.into_iter().map(|event| (rendition, event)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rungs_are_cut_from_the_best() {
+        let sizes = |width, height| {
+            let rungs = rungs(Rung { width, height, kbps: 2500 });
+            assert!(rungs.windows(2).all(|pair| pair[1].kbps < pair[0].kbps));
+            rungs.into_iter().map(|rung| (rung.width, rung.height)).collect::<Vec<_>>()
+        };
+        assert_eq!(sizes(1920, 1080), [(1920, 1080), (1280, 720), (854, 480), (426, 240)]);
+        assert_eq!(sizes(1280, 720), [(1280, 720), (854, 480), (426, 240)]);
+        assert_eq!(sizes(800, 600), [(800, 600), (640, 480), (320, 240)]);
+        assert_eq!(sizes(426, 240), [(426, 240)]);
+    }
+
+    #[test]
+    fn each_rendition_has_one_folder() {
+        for rendition in [0, 1, 9, 255] {
+            assert_eq!(rendition_in(&folder(rendition)), Some(rendition));
+        }
+        for none in ["av0", "av01", "av256", "av-1", "a", "", "sound"] {
+            assert_eq!(rendition_in(none), None, "{none}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The renditions of a broadcast as addresses: a folder for each beside the multivariant playlist, and that playlist's lines.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::error::Problem;
+use crate::base::clock::ticks_to_seconds;
+use crate::broadcast::windows::Windows;
+use crate::library::vod::{LibraryError, Recording, Rendition};
+use crate::library::{Library, read::FileRange};
+use crate::media::playlist::{self, Variant};
+use crate::media::protocol::Init;
+use crate::media::window::Window;
+use crate::media::{ladder, sound};
+use crate::store::media::IndexedSegment;
+
+/// Peaks of a live encoder beyond those that were seen so far.
+const PEAKS: f64 = 1.2;
+
+/// How long a player waits for renditions that begin a little later than the first.
+const LATER: Duration = Duration::from_secs(1);
+
+/// Segments of a recording in which the sound's bit rate is measured.
+const SOUND_SAMPLES: usize = 4;
+
+/// A rendition, or a view of one, by the name of its folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Folder {
+    Rendition(u8),
+    /// The smallest rendition without its picture.
+    Sound,
+}
+
+impl Folder {
+    pub fn parse(name: &str) -> Option<Folder> {
+        if name == sound::FOLDER { Some(Folder::Sound) } else { ladder::rendition_in(name).map(Folder::Rendition) }
+    }
+
+    /// Whose media it shows, where `smallest` is the smallest rendition.
+    pub fn rendition(self, smallest: u8) -> u8 {
+        match self {
+            Folder::Rendition(rendition) => rendition,
+            Folder::Sound => smallest,
+        }
+    }
+
+    /// Its init, made of the rendition's.
+    pub fn init(self, bytes: Bytes) -> Result<Bytes, Problem> {
+        match self {
+            Folder::Rendition(_) => Ok(bytes),
+            Folder::Sound => sound::init(&bytes).map_err(Problem::internal)?.ok_or_else(Problem::not_found),
+        }
+    }
+
+    /// Its part or segment, made of the rendition's.
+    pub fn media(self, chunks: Vec<Bytes>) -> Result<Vec<Bytes>, Problem> {
+        match self {
+            Folder::Rendition(_) => Ok(chunks),
+            Folder::Sound => {
+                let sound = chunks.iter().map(|bytes| sound::media(bytes));
+                sound.collect::<Result<_, _>>().map_err(Problem::internal)
+            }
+        }
+    }
+
+    /// What tells its files from another folder's in an entity tag.
+    pub fn tag(self) -> String {
+        match self {
+            Folder::Rendition(rendition) => rendition.to_string(),
+            Folder::Sound => String::from("a"),
+        }
+    }
+}
+
+/// The lines of what is on air, best first; none before the first picture.
+pub async fn live(windows: &Windows) -> Vec<Variant> {
+    // A player reads this once: renditions that are a moment late are worth a moment.
+    let _ = tokio::time::timeout(LATER, windows.until_all_have_media()).await;
+    let playlists = windows.with_media();
+    let lines = playlists.iter().filter_map(|(rendition, window)| live_line(*rendition, window));
+    let sound = playlists.last().and_then(|(_, window)| live_sound(window));
+    lines.chain(sound).collect()
+}
+
+fn live_line(rendition: u8, window: &Window) -> Option<Variant> {
+    let init = window.inits.last()?;
+    let (peak, average) = live_bits(window, |bytes| bytes.len())?;
+    Some(playlist::variant(&uri(&ladder::folder(rendition)), init, peak, average))
+}
+
+fn live_sound(window: &Window) -> Option<Variant> {
+    let (peak, average) = live_bits(window, |bytes| sound::media(bytes).map_or(0, |sound| sound.len()))?;
+    sound_line(window.inits.last()?, peak, average)
+}
+
+/// Bits per second at the peak and on average, of what `length` counts in what is in memory.
+fn live_bits(window: &Window, length: impl Fn(&Bytes) -> usize) -> Option<(u64, u64)> {
+    let (mut peak, mut bits, mut seconds) = (0.0_f64, 0.0, 0.0);
+    for recent in window.recent.iter().chain(&window.open).filter(|recent| !recent.parts.is_empty()) {
+        let lasts = ticks_to_seconds(recent.segment.duration).max(0.001);
+        let here = recent.parts.iter().map(|part| length(&part.bytes)).sum::<usize>() as f64 * 8.0;
+        peak = peak.max(here / lasts);
+        (bits, seconds) = (bits + here, seconds + lasts);
+    }
+    (seconds > 0.0).then(|| ((peak * PEAKS).ceil() as u64, (bits / seconds).ceil() as u64))
+}
+
+/// The lines of a recording, best first.
+pub async fn recorded(library: &Library, recording: &Arc<Recording>) -> Result<Vec<Variant>, LibraryError> {
+    let mut lines = Vec::new();
+    for (number, rendition) in &recording.renditions {
+        let Some(init) = rendition.inits.last() else { continue };
+        let (peak, average) = recorded_bits(rendition);
+        lines.push(playlist::variant(&uri(&ladder::folder(*number)), init, peak, average));
+    }
+    if let Some((_, rendition)) = recording.renditions.last_key_value()
+        && let Some(init) = rendition.inits.last()
+        && let Some((peak, average)) = recorded_sound(library, rendition).await?
+    {
+        lines.extend(sound_line(init, peak, average));
+    }
+    Ok(lines)
+}
+
+fn recorded_bits(rendition: &Rendition) -> (u64, u64) {
+    let bits = |row: &IndexedSegment| row.location.length as f64 * 8.0;
+    let peak = rendition.segments.iter().map(|row| bits(row) / seconds(row)).fold(0.0, f64::max);
+    let total: f64 = rendition.segments.iter().map(seconds).sum();
+    let average = rendition.segments.iter().map(bits).sum::<f64>() / total.max(0.001);
+    (peak.ceil() as u64, average.ceil() as u64)
+}
+
+/// Measured in some segments: the sound's bit rate hardly changes. None where there is no sound.
+async fn recorded_sound(library: &Library, rendition: &Rendition) -> Result<Option<(u64, u64)>, LibraryError> {
+    if rendition.inits.last().is_none_or(|init| sound::codec(&init.codecs).is_none()) {
+        return Ok(None);
+    }
+    let step = rendition.segments.len().div_ceil(SOUND_SAMPLES).max(1);
+    let (mut peak, mut bits, mut lasts) = (0.0_f64, 0.0, 0.0);
+    for row in rendition.segments.iter().step_by(step) {
+        let here = read(library.open(&row.location)?).await?;
+        let here = sound::media(&here).map_err(|error| LibraryError::Media(error.to_string()))?.len() as f64 * 8.0;
+        peak = peak.max(here / seconds(row));
+        (bits, lasts) = (bits + here, lasts + seconds(row));
+    }
+    Ok((lasts > 0.0).then(|| ((peak * PEAKS).ceil() as u64, (bits / lasts).ceil() as u64)))
+}
+
+/// All bytes of a range.
+pub async fn read(mut range: FileRange) -> Result<Bytes, LibraryError> {
+    let reading = tokio::task::spawn_blocking(move || -> std::io::Result<Bytes> {
+        let mut all = Vec::with_capacity(range.length as usize);
+        while range.length > 0 {
+            let bytes = range.read_blocking()?;
+            range.advance(bytes.len());
+            all.extend_from_slice(&bytes);
+        }
+        Ok(all.into())
+    });
+    Ok(reading.await.map_err(std::io::Error::other)??)
+}
+
+fn sound_line(init: &Init, bandwidth: u64, average_bandwidth: u64) -> Option<Variant> {
+    let codecs = sound::codec(&init.codecs)?.to_owned();
+    let uri = uri(sound::FOLDER);
+    Some(Variant { uri, codecs, width: 0, height: 0, frame_rate_milli: 0, bandwidth, average_bandwidth })
+}
+
+fn uri(folder: &str) -> String {
+    format!("{folder}/index.m3u8")
+}
+
+fn seconds(row: &IndexedSegment) -> f64 {
+    ticks_to_seconds(row.segment.duration).max(0.001)
+}

@@ -1,0 +1,177 @@
+//! The ladder from outside: whatever happens to a broadcast, its renditions have the same segments, which begin with a keyframe at
+//! the same instant; and sound alone is one of them.
+
+use std::collections::BTreeMap;
+
+use rustix::process::{Signal, kill_process};
+use serde_json::Value;
+
+use crate::playlist_rules::{Playlist, Segment};
+use crate::server::{Server, until};
+use crate::tools;
+
+/// Two rungs that a busy machine encodes.
+const LADDER: &[&str] = &["--video-height", "480", "--video-kbps", "600", "--frame-rate", "15"];
+
+/// Lines of a multivariant playlist: attributes by name, and the URI.
+fn variants(server: &Server, id: &str) -> Vec<(BTreeMap<String, String>, String)> {
+    let text = String::from_utf8(server.fetch(&format!("/media/{id}/main.m3u8"))).expect("UTF-8");
+    let mut lines = text.lines();
+    let mut variants = Vec::new();
+    while let Some(line) = lines.next() {
+        let Some(mut rest) = line.strip_prefix("#EXT-X-STREAM-INF:") else { continue };
+        let mut attributes = BTreeMap::new();
+        while let Some((name, value)) = rest.split_once('=') {
+            let (value, after) = match value.strip_prefix('"') {
+                Some(quoted) => quoted.split_once('"').expect("a closing quote"),
+                None => value.split_at(value.find(',').unwrap_or(value.len())),
+            };
+            attributes.insert(name.to_owned(), value.to_owned());
+            rest = after.trim_start_matches(',');
+        }
+        variants.push((attributes, lines.next().expect("its address").to_owned()));
+    }
+    variants
+}
+
+fn playlist(server: &Server, id: &str, folder: &str) -> Playlist {
+    let text = server.fetch(&format!("/media/{id}/{folder}/index.m3u8"));
+    let playlist = Playlist::read(&String::from_utf8(text).expect("UTF-8"));
+    playlist.check();
+    playlist
+}
+
+fn complete(playlist: &Playlist) -> impl Iterator<Item = &Segment> {
+    playlist.segments.iter().filter(|segment| segment.uri.is_some() && !segment.gap)
+}
+
+/// Presentation time of the first picture of a segment, which is a keyframe, and of the end of the last; seconds.
+fn pictures(server: &Server, id: &str, folder: &str, segment: &Segment) -> (f64, f64) {
+    let uri = segment.uri.as_ref().expect("complete");
+    let mut bytes = server.fetch(&format!("/media/{id}/{folder}/{}", segment.map));
+    bytes.extend(server.fetch(&format!("/media/{id}/{folder}/{uri}")));
+    let file = tools::write(server.data.path(), "segment.mp4", &bytes);
+    let found = tools::probe(tools::as_text(&file), &["-select_streams", "v", "-show_packets"]);
+    let packets = found["packets"].as_array().expect("packets");
+    assert!(packets[0]["flags"].as_str().expect("flags").contains('K'), "{folder}/{uri} begins with a keyframe");
+    let time = |packet: &Value, key: &str| packet[key].as_str().expect("a text").parse::<f64>().expect("a number");
+    let last = packets.last().expect("a packet");
+    (time(&packets[0], "pts_time"), time(last, "pts_time") + time(last, "duration_time"))
+}
+
+/// For each segment number that two renditions have: the same begin, the same end, a keyframe first.
+fn check_in_step(server: &Server, id: &str) -> usize {
+    // The second is asked later: what the first had then, it has by now.
+    let small = playlist(server, id, "av1");
+    let large = until("the larger rendition", || {
+        let large = playlist(server, id, "av");
+        let last = complete(&small).last().map(|segment| segment.msn);
+        (large.segments.iter().any(|segment| segment.uri.is_some() && Some(segment.msn) == last)).then_some(large)
+    });
+    let mut seen = 0;
+    let known = complete(&large).map(|segment| (segment.msn, segment)).collect::<BTreeMap<_, _>>();
+    let last = large.last_msn();
+    for segment in complete(&small) {
+        let Some(other) = known.get(&segment.msn) else { continue };
+        // Where a broadcast or a worker ended, parts of one may have been under way.
+        let broken_off = |playlist: &Playlist| {
+            playlist.segments.iter().any(|next| next.msn == segment.msn + 1 && (next.discontinuity || next.gap))
+        };
+        let ends = Some(segment.msn) == last || broken_off(&large) || broken_off(&small);
+        assert_eq!(segment.date, other.date, "segment {}", segment.msn);
+        assert_eq!(segment.discontinuity, other.discontinuity, "segment {}", segment.msn);
+        assert!(ends || (segment.duration - other.duration).abs() < 1e-4, "segment {}", segment.msn);
+        let (mine, theirs) = (pictures(server, id, "av1", segment), pictures(server, id, "av", other));
+        assert!((mine.0 - theirs.0).abs() < 0.001, "segment {}: {mine:?} {theirs:?}", segment.msn);
+        assert!(ends || (mine.1 - theirs.1).abs() < 0.001, "segment {}: {mine:?} {theirs:?}", segment.msn);
+        seen += 1;
+    }
+    seen
+}
+
+fn number(attributes: &BTreeMap<String, String>, name: &str) -> f64 {
+    attributes[name].parse().expect("a number")
+}
+
+#[test]
+fn renditions_have_the_same_segments_live_and_afterwards() {
+    let server = Server::start(LADDER);
+    let id = server.go_live("Ladder");
+    server.until_duration(&id, 14.0);
+    let lines = variants(&server, &id);
+    let uris: Vec<&str> = lines.iter().map(|(_, uri)| uri.as_str()).collect();
+    assert_eq!(uris, ["av/index.m3u8", "av1/index.m3u8", "sound/index.m3u8"]);
+    let sizes: Vec<_> = lines.iter().map(|(attributes, _)| attributes.get("RESOLUTION").map(String::as_str)).collect();
+    assert_eq!(sizes, [Some("854x480"), Some("428x240"), None]);
+    assert!(lines.iter().all(|(attributes, _)| attributes["CODECS"].contains("mp4a.40.2")));
+    assert_eq!(lines[2].0["CODECS"], "mp4a.40.2");
+    assert!(lines[..2].iter().all(|(attributes, _)| attributes["FRAME-RATE"] == "15.000"));
+    let peaks: Vec<f64> = lines.iter().map(|(attributes, _)| number(attributes, "BANDWIDTH")).collect();
+    assert!(peaks[0] > peaks[1] && peaks[1] > peaks[2] && peaks[2] > 64_000.0, "{peaks:?}");
+    assert!(check_in_step(&server, &id) >= 4);
+
+    // Each tells where the others are, near its own end.
+    for (folder, other) in [("av", "av1"), ("av1", "av")] {
+        let text = String::from_utf8(server.fetch(&format!("/media/{id}/{folder}/index.m3u8"))).expect("UTF-8");
+        let report = format!("#EXT-X-RENDITION-REPORT:URI=\"../{other}/index.m3u8\",LAST-MSN=");
+        let (_, rest) = text.split_once(&report).expect("a report");
+        let (msn, _) = rest.split_once(",LAST-PART=").expect("its last part");
+        let last = Playlist::read(&text).last_msn().expect("segments");
+        assert!(last.abs_diff(msn.parse().expect("a number")) <= 1, "{text}");
+    }
+    // A part of the sound that is not there yet is waited for, as any other.
+    let sound = playlist(&server, &id, "sound");
+    let hinted = server.fetch(&format!("/media/{id}/sound/{}", sound.hint.expect("a hint")));
+    assert!(!hinted.is_empty());
+
+    server.end(&id);
+    assert!(check_in_step(&server, &id) >= 6);
+    for (attributes, uri) in variants(&server, &id) {
+        let folder = uri.split('/').next().expect("a folder");
+        tools::decode(&format!("{}/media/{id}/{uri}", server.http));
+        // What is said of the bit rates holds for every segment.
+        let recording = playlist(&server, &id, folder);
+        for segment in complete(&recording) {
+            let uri = segment.uri.as_ref().expect("complete");
+            let bits = server.fetch(&format!("/media/{id}/{folder}/{uri}")).len() as f64 * 8.0 / segment.duration;
+            assert!(bits <= number(&attributes, "BANDWIDTH") * 1.001, "{folder}/{uri}: {bits} {attributes:?}");
+        }
+    }
+    assert_eq!(server.broadcast(&id)["renditions"].as_array().map(Vec::len), Some(2));
+    let file = tools::write(server.data.path(), "download.mp4", &server.fetch(&format!("/media/{id}/download.mp4")));
+    tools::decode(tools::as_text(&file));
+    let found = tools::probe(tools::as_text(&file), &["-show_streams"]);
+    assert_eq!(found["streams"][0]["height"], 480, "the best there is");
+    for nothing in ["av2/index.m3u8", "av01/index.m3u8", "sound1/index.m3u8", "av2/seg-0.m4s"] {
+        assert_eq!(server.stranger().get(&format!("/media/{id}/{nothing}")).status, 404, "{nothing}");
+    }
+}
+
+#[test]
+fn renditions_stay_in_step_when_the_worker_and_the_program_are_killed() {
+    let mut server = Server::start(LADDER);
+    let id = server.go_live("Killed");
+    server.until_duration(&id, 6.0);
+    for worker in server.workers() {
+        let _ = kill_process(worker, Signal::KILL);
+    }
+    let so_far = server.broadcast(&id)["duration_s"].as_f64().expect("a number");
+    server.until_duration(&id, so_far + 6.0);
+    assert!(check_in_step(&server, &id) >= 4);
+
+    let data = server.data.clone();
+    server.kill();
+    drop(server);
+    let server = Server::start_on(&data, LADDER);
+    let playlist_url = format!("/media/{id}/av/index.m3u8");
+    until("it is on air again", || (server.stranger().get(&playlist_url).status == 200).then_some(()));
+    let so_far = server.broadcast(&id)["duration_s"].as_f64().expect("a number");
+    server.until_duration(&id, so_far + 6.0);
+    assert!(check_in_step(&server, &id) >= 6);
+    server.end(&id);
+    assert!(check_in_step(&server, &id) >= 8);
+    for folder in ["av", "av1"] {
+        let text = String::from_utf8(server.fetch(&format!("/media/{id}/{folder}/index.m3u8"))).expect("UTF-8");
+        assert!(text.matches("#EXT-X-DISCONTINUITY\n").count() >= 2);
+    }
+}
