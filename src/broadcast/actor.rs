@@ -19,6 +19,7 @@ use crate::library::recorder::{Health, Recorder};
 use crate::library::space::Fault;
 use crate::media::ladder::{self, Ladder};
 use crate::media::protocol::ErrorCode;
+use crate::media::shedding::Reason;
 use crate::store::StoreError;
 use crate::store::broadcasts;
 
@@ -62,6 +63,10 @@ pub enum Wellbeing {
     Restarting,
     /// The worker is lost again and again.
     CaptureFailing,
+    /// The box cannot carry the best renditions at present.
+    Busy,
+    /// The same, since it is too hot.
+    Hot,
     /// There is no room.
     RecordingPaused,
     /// The disk or the database does not take it.
@@ -98,7 +103,11 @@ impl Live {
             Condition::Failed => Wellbeing::CaptureFailing,
             Condition::AudioLost => Wellbeing::AudioLost,
             Condition::Restarting => Wellbeing::Restarting,
-            Condition::Starting | Condition::Running => Wellbeing::Ok,
+            Condition::Starting | Condition::Running => match self.program.status.borrow().left_out {
+                (_, Some(Reason::Busy)) => Wellbeing::Busy,
+                (_, Some(Reason::Hot)) => Wellbeing::Hot,
+                (_, None) => Wellbeing::Ok,
+            },
         }
     }
 

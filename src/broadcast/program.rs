@@ -18,6 +18,7 @@ use crate::media::ladder::Ladder;
 use crate::media::protocol::{
     Capture, ErrorCode, FlvTag, FromWorker, Init, Level, Part, SourceState, Stats, Task, ToWorker, VideoInput,
 };
+use crate::media::shedding::Reason;
 use crate::worker::supervisor::{Event, Supervision, Watchdog, supervise};
 
 /// A program that nobody looks at and no broadcast uses is stopped after this.
@@ -56,6 +57,8 @@ pub struct Status {
     pub stats: Stats,
     /// Newest init of each rendition.
     pub inits: BTreeMap<u8, Init>,
+    /// How many renditions, from the best on, are left out at present, and why.
+    pub left_out: (u8, Option<Reason>),
     /// JPEG, newest.
     pub snapshot: Option<Bytes>,
     /// Times that the worker was lost.
@@ -121,6 +124,14 @@ pub struct InUse(Arc<AtomicUsize>);
 impl Drop for InUse {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Status {
+    /// Lines of the best rendition that is carried at present, where one is left out.
+    pub fn most_lines(&self) -> Option<u32> {
+        let (left_out, _) = self.left_out;
+        self.inits.get(&left_out).filter(|_| left_out > 0).map(|init| init.height)
     }
 }
 
@@ -315,7 +326,10 @@ impl Runner {
                 return hopeless.map(Media::GivenUp);
             }
             Event::Started { process } => {
-                self.status.send_modify(|status| status.process = process);
+                self.status.send_modify(|status| {
+                    status.process = process;
+                    status.left_out = (0, None);
+                });
                 if let Some(session) = session {
                     session.up = true;
                     session.pending.extend(session.headers.iter().flatten().cloned().map(ToWorker::Tag));
@@ -375,6 +389,9 @@ impl Runner {
             }
             FromWorker::Snapshot { jpeg } => self.status.send_modify(|status| status.snapshot = Some(jpeg)),
             FromWorker::Stats(stats) => self.status.send_modify(|status| status.stats = stats),
+            FromWorker::LeftOut { renditions, reason } => {
+                self.status.send_modify(|status| status.left_out = (renditions, reason));
+            }
             FromWorker::State(state) => {
                 self.status.send_modify(|status| {
                     status.condition = state.into();

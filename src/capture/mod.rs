@@ -7,6 +7,7 @@ mod ear;
 mod encoder;
 mod frame_clock;
 mod link;
+mod load;
 mod meter;
 mod monitor;
 mod pattern;

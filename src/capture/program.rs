@@ -2,7 +2,7 @@
 //! frame clock's business. No queue in it: each rung, and the sound, is encoded in its own appsrc's thread.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use gst::prelude::*;
@@ -59,6 +59,8 @@ pub struct Program {
     key_wanted: AtomicBool,
     /// Frame of the next keyframe: one each second, at the same instant in all rungs.
     next_key: AtomicU64,
+    /// So many rungs, from the best on, are left out from the next keyframe on.
+    left_out: AtomicUsize,
     outbox: Outbox,
 }
 
@@ -67,6 +69,7 @@ struct Encoding {
     pictures: gst_app::AppSrc,
     encoder: gst::Element,
     sink: Arc<Sink>,
+    on: AtomicBool,
 }
 
 impl Program {
@@ -101,6 +104,7 @@ impl Program {
             rungs,
             key_wanted: AtomicBool::new(false),
             next_key: AtomicU64::new(0),
+            left_out: AtomicUsize::new(0),
             outbox: outbox.clone(),
             pipeline,
         };
@@ -132,12 +136,28 @@ impl Program {
         if key {
             self.next_key.store(number + rate, Ordering::Relaxed);
         }
-        for rung in &self.rungs {
+        let left_out = self.left_out.load(Ordering::Relaxed);
+        for (index, rung) in self.rungs.iter().enumerate() {
             if key {
+                rung.turn(index >= left_out);
                 rung.keyframe(time(number));
             }
-            rung.pictures.push_buffer(picture.clone()).ok();
+            if rung.on.load(Ordering::Relaxed) {
+                rung.pictures.push_buffer(picture.clone()).ok();
+            }
         }
+    }
+
+    /// Encodes all but so many rungs, from the best on, from the next keyframe on.
+    pub fn leave_out(&self, rungs: usize) {
+        self.left_out.store(rungs, Ordering::Relaxed);
+    }
+
+    /// Frames that wait for each rung's encoder, and how many were thrown away so far.
+    pub fn backlog(&self) -> (Vec<u32>, u64) {
+        let waiting = |rung: &Encoding| rung.pictures.property::<u64>("current-level-buffers") as u32;
+        let missing = self.rungs.iter().map(|rung| rung.sink.missing()).sum();
+        (self.rungs.iter().map(waiting).collect(), missing)
     }
 
     /// Plays interleaved `samples` from `position` (frames of running time) on.
@@ -178,7 +198,14 @@ impl Encoding {
             pictures: super::app_source(pipeline, &format!("pictures{number}"))?,
             encoder: pipeline.by_name(&name).ok_or_else(|| format!("no element {name}"))?,
             sink,
+            on: AtomicBool::new(true),
         })
+    }
+
+    fn turn(&self, on: bool) {
+        if !self.on.swap(on, Ordering::Relaxed) && on {
+            self.sink.begin_again();
+        }
     }
 
     /// Makes the frame at `time` a keyframe.

@@ -51,6 +51,7 @@ pub struct Sink {
     outbox: Outbox,
     counters: Arc<Counters>,
     last_frame: AtomicU64,
+    missing: AtomicU64,
 }
 
 /// The fragmenter exists once both configurations are known; the first frames wait for that.
@@ -76,7 +77,18 @@ impl Sink {
             outbox: outbox.clone(),
             counters: Arc::clone(counters),
             last_frame: AtomicU64::new(u64::MAX),
+            missing: AtomicU64::new(0),
         }
+    }
+
+    /// Frames that were shown to this rung and did not come out of its encoder.
+    pub fn missing(&self) -> u64 {
+        self.missing.load(Ordering::Relaxed)
+    }
+
+    /// What comes next does not follow on what came last.
+    pub fn begin_again(&self) {
+        self.last_frame.store(u64::MAX, Ordering::Relaxed);
     }
 
     /// See [`super::program::Program::go_on_from`].
@@ -141,13 +153,13 @@ impl Sink {
     /// Frames that the clock gave and the encoder did not are holes in the numbers.
     fn count(&self, number: u64, bytes: usize) {
         let last = self.last_frame.swap(number, Ordering::Relaxed);
-        self.counters.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        if !self.last {
-            return;
-        }
         let missing = if last == u64::MAX { 0 } else { number.saturating_sub(last.saturating_add(1)) };
-        self.counters.frames.fetch_add(1, Ordering::Relaxed);
-        self.counters.dropped.fetch_add(missing, Ordering::Relaxed);
+        self.missing.fetch_add(missing, Ordering::Relaxed);
+        self.counters.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        if self.last {
+            self.counters.frames.fetch_add(1, Ordering::Relaxed);
+            self.counters.dropped.fetch_add(missing, Ordering::Relaxed);
+        }
     }
 
     /// Takes a track's configuration; begins, or begins anew, when both are there.

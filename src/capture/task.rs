@@ -15,7 +15,7 @@ use super::program::{Plan, Program, Sound};
 use super::relay::{Inputs, Relay};
 use super::snapshot::Snapshots;
 use super::still::Slate;
-use super::{Counters, MediaTime, sound, source};
+use super::{Counters, MediaTime, load, sound, source};
 use crate::base::clock;
 use crate::media::protocol::{AudioInput, Capture, ErrorCode, FromWorker, SourceState, ToWorker, VideoInput};
 
@@ -107,6 +107,7 @@ impl Running {
         };
         counters.report(outbox);
         let stop = Arc::new(AtomicBool::new(false));
+        load::watch(Arc::clone(&program), capture.rungs.len(), Arc::clone(&stop), outbox.clone());
         let stopped = Arc::clone(&stop);
         let clock = std::thread::spawn(move || {
             frame_clock.await_source();

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::ladder::Rung;
+use super::shedding::Reason;
 
 /// Raised with every change to a message.
 pub const VERSION: u16 = 3;
@@ -135,6 +136,12 @@ pub enum FromWorker {
     Stats(Stats),
     /// The source's condition changed.
     State(SourceState),
+    /// So many renditions, from the best on, are left out from the next keyframe on, because the box cannot carry them; none
+    /// when it can again.
+    LeftOut {
+        renditions: u8,
+        reason: Option<Reason>,
+    },
     Devices(Vec<Device>),
     Encoders(Vec<EncoderSpeed>),
     /// Something went wrong; with `fatal` the worker exits next.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix_web::web::{self, Data, Path, ServiceConfig, resource};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
+use tokio::sync::watch;
 
 use super::access::{self, Pins};
 use super::error::Problem;
@@ -17,6 +18,7 @@ use crate::base::clock::ticks_to_seconds;
 use crate::base::terms::BroadcastState;
 use crate::broadcast::Studio;
 use crate::broadcast::actor::Live;
+use crate::broadcast::program::Status;
 use crate::library::Library;
 use crate::people::Accounts;
 use crate::store::StoreError;
@@ -89,16 +91,20 @@ async fn tell_state(events: &Events, studio: &Studio, library: &Library, broadca
         return;
     };
     let mut state = live.state.clone();
+    let mut program = live.program.status.clone();
     let mut ticks = tokio::time::interval(COUNT_EVERY);
     let mut last = None;
     loop {
         let now = *state.borrow_and_update();
         let title = library.broadcast(id).await.ok().flatten().map(|row| row.title.clone());
-        let said = (now.public(), live.viewers.count(), title);
+        let most_lines = live.program.status.borrow().most_lines();
+        let said = (now.public(), live.viewers.count(), title, most_lines);
         if last.as_ref() != Some(&said) {
             let duration = ticks_to_seconds(live.windows.leading().duration);
             let state = shown(said.0, live.recorder.is_some());
-            let data = json!({ "state": state, "viewers": said.1, "title": said.2, "duration_s": duration });
+            let data = json!({
+                "state": state, "viewers": said.1, "title": said.2, "duration_s": duration, "most_lines": said.3,
+            });
             if !events.send("state", &data).await {
                 return;
             }
@@ -109,9 +115,19 @@ async fn tell_state(events: &Events, studio: &Studio, library: &Library, broadca
         }
         tokio::select! {
             changed = state.changed() => if changed.is_err() { return },
+            // Players change over before a rendition that is left out stops.
+            () = until_other(&mut program, most_lines) => {}
             _ = ticks.tick() => {}
             () = events.closed() => return,
         }
+    }
+}
+
+/// Until another rendition is the best that is carried.
+async fn until_other(program: &mut watch::Receiver<Status>, most_lines: Option<u32>) {
+    if program.wait_for(|status| status.most_lines() != most_lines).await.is_err() {
+        // Its source has stopped, and with it the broadcast.
+        std::future::pending().await
     }
 }
 

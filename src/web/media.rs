@@ -19,6 +19,7 @@ use super::input::LocalFuture;
 use super::renditions::{self, Folder};
 use crate::accounts::Audience;
 use crate::broadcast::Studio;
+use crate::broadcast::program::Program;
 use crate::broadcast::windows::Windows;
 use crate::library::Library;
 use crate::library::read::Piece;
@@ -180,7 +181,7 @@ fn for_ever(broadcast: &Broadcast) -> String {
 async fn multivariant(request: Request, id: Path<String>) -> Result<HttpResponse, Problem> {
     let broadcast = request.watchable(&id).await?;
     let variants = match request.studio.in_memory(&broadcast.id) {
-        Some(live) => live_variants(&live.windows).await?,
+        Some(live) => live_variants(&live.windows, &live.program).await?,
         None => renditions::recorded(&request.library, &finished(&request, &broadcast).await?).await?,
     };
     if variants.is_empty() {
@@ -199,10 +200,11 @@ async fn finished(request: &Request, broadcast: &Broadcast) -> Result<Arc<Record
 }
 
 /// Waits for the first picture, as a player that came early does.
-pub async fn live_variants(windows: &Windows) -> Result<Vec<Variant>, Problem> {
+pub async fn live_variants(windows: &Windows, program: &Program) -> Result<Vec<Variant>, Problem> {
     let mut leading = windows.of(windows.leader()).ok_or_else(not_yet)?;
     until(&mut leading, |window| window.newest_part().is_some() || window.ended).await?;
-    Ok(renditions::live(windows).await)
+    let (left_out, _) = program.status.borrow().left_out;
+    Ok(renditions::live(windows, left_out).await)
 }
 
 pub fn playlist_response(playlist: Bytes, cache: &str) -> HttpResponse {
@@ -358,7 +360,9 @@ async fn from_library(
 
 async fn download(request: Request, id: Path<String>) -> Result<HttpResponse, Problem> {
     let broadcast = request.watchable(&id).await?;
-    if !broadcast.state.is_over() || request.studio.live(&broadcast.id).is_some() {
+    // Whoever was told of the end finds it, even if the registry has not heard of it yet.
+    let on_air = request.studio.live(&broadcast.id).is_some_and(|live| !live.state.borrow().is_final());
+    if !broadcast.state.is_over() || on_air {
         return Err(refuse(
             StatusCode::CONFLICT,
             "still_live",

@@ -74,12 +74,13 @@ impl Folder {
     }
 }
 
-/// The lines of what is on air, best first; none before the first picture.
-pub async fn live(windows: &Windows) -> Vec<Variant> {
+/// The lines of what is on air, best first, but for so many that are left out at present; none before the first picture.
+pub async fn live(windows: &Windows, left_out: u8) -> Vec<Variant> {
     // A player reads this once: renditions that are a moment late are worth a moment.
     let _ = tokio::time::timeout(LATER, windows.until_all_have_media()).await;
     let playlists = windows.with_media();
-    let lines = playlists.iter().filter_map(|(rendition, window)| live_line(*rendition, window));
+    let carried = playlists.iter().filter(|(rendition, _)| *rendition >= left_out);
+    let lines = carried.filter_map(|(rendition, window)| live_line(*rendition, window));
     let sound = playlists.last().and_then(|(_, window)| live_sound(window));
     lines.chain(sound).collect()
 }

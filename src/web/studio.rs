@@ -47,7 +47,7 @@ async fn preview(
     choice: Query<Choice>,
 ) -> Result<HttpResponse, Problem> {
     let program = studio.preview(&source, choice.microphone.as_deref())?;
-    let variants = media::live_variants(&program.preview).await?;
+    let variants = media::live_variants(&program.preview, &program).await?;
     Ok(media::playlist_response(playlist::multivariant(&variants), media::NO_STORE))
 }
 
@@ -91,6 +91,8 @@ pub struct OnAir {
     pub bitrate_bps: u64,
     pub frames_dropped: u64,
     pub health: Wellbeing,
+    /// Lines of the best picture that viewers get at present, where the box cannot carry all.
+    pub most_lines: Option<u32>,
     /// Why the capture keeps failing, in English.
     pub reason: Option<String>,
     /// False: there was no room, so nothing of it is kept.
@@ -170,7 +172,10 @@ pub async fn status(studio: &Studio, library: &Library) -> Status {
 
 async fn describe(live: &Arc<Live>, library: &Library) -> OnAir {
     let row = library.broadcast(&live.id).await.ok().flatten();
-    let stats = live.program.status.borrow().stats;
+    let (stats, most_lines) = {
+        let status = live.program.status.borrow();
+        (status.stats, status.most_lines())
+    };
     OnAir {
         id: live.id.clone(),
         title: row.as_ref().map(|row| row.title.clone()).unwrap_or_default(),
@@ -183,6 +188,7 @@ async fn describe(live: &Arc<Live>, library: &Library) -> OnAir {
         bitrate_bps: stats.bitrate,
         frames_dropped: stats.dropped,
         health: live.wellbeing(),
+        most_lines,
         reason: live.reason(),
         recorded: live.recorder.is_some(),
     }

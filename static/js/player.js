@@ -18,9 +18,9 @@ const forEver = (policy) => ({
 /**
  * @param {HTMLVideoElement} video
  * @param {{src: string, worker: string, liveSync?: number, live?: boolean, follow?: boolean, bufferBehind?: number}} options
- *   liveSync: seconds behind the last published part; follow: whether the viewer starts at the edge.
+ *   liveSync: seconds behind the last published part; follow: whether the viewer starts at the edge; quality: see choose().
  * @returns {Player} events: `edge` (detail {live, behind, following}), `trouble` (detail {what: 'network'|'refused'|'unplayable'}),
- *   `well`, `over` (the playlist has ended)
+ *   `well`, `over` (the playlist has ended), `heights` (detail {heights}: lines of the renditions, smallest first)
  */
 export function createPlayer(video, options) {
   if (Hls.isSupported()) return new HlsPlayer(video, options);
@@ -61,6 +61,8 @@ class HlsPlayer extends Player {
     super(video, options);
     this.retryIn = RETRY_FIRST;
     this.liveSync = options.liveSync ?? 0.6;
+    this.quality = options.quality ?? 'auto';
+    this.mostLines = Infinity;
     this.open();
     this.pace = setInterval(() => this.keepPace(), 200);
     video.addEventListener('seeking', () => this.onSeeking());
@@ -86,6 +88,8 @@ class HlsPlayer extends Player {
       nudgeOffset: 0.05,
       nudgeMaxRetry: 20,
       highBufferWatchdogPeriod: 1,
+      // A small window or screen needs no more lines than it shows.
+      capLevelToPlayerSize: true,
       enableWorker: true,
       workerPath: options.worker,
       cmcd: { useHeaders: true },
@@ -94,12 +98,49 @@ class HlsPlayer extends Player {
       fragLoadPolicy: forEver({ maxTimeToFirstByteMs: 10000, maxLoadTimeMs: 60000 }),
     });
     this.hls = hls;
+    hls.on(Hls.Events.MANIFEST_PARSED, () => this.onManifest());
     hls.on(Hls.Events.LEVEL_UPDATED, (_, { details }) => this.onPlaylist(details));
     hls.on(Hls.Events.FRAG_BUFFERED, () => this.onGood());
     hls.on(Hls.Events.BUFFER_APPENDED, () => this.startAtEdge());
     hls.on(Hls.Events.ERROR, (_, data) => this.onError(data));
-    hls.loadSource(options.src);
+    const sound = this.quality === 'sound';
+    hls.loadSource(sound ? options.src.replace(/main\.m3u8$/, 'sound/index.m3u8') : options.src);
     hls.attachMedia(this.video);
+  }
+
+  onManifest() {
+    if (this.quality === 'sound') return;
+    this.say('heights', { heights: this.hls.levels.map((level) => level.height) });
+    this.pickLevel();
+  }
+
+  /** @param {'auto'|'saver'|'sound'|number} quality by the link; the smallest picture; no picture; or lines */
+  choose(quality) {
+    const sound = (what) => what === 'sound';
+    const changes = sound(quality) !== sound(this.quality);
+    this.quality = quality;
+    if (changes) this.reopen();
+    else this.pickLevel();
+  }
+
+  /** The box carries no more than so many lines at present; none: all that there are. */
+  carry(lines) {
+    this.mostLines = lines ?? Infinity;
+    this.pickLevel();
+  }
+
+  pickLevel() {
+    const { hls, quality } = this;
+    if (quality === 'sound') return;
+    const carried = hls.levels.findLastIndex((level) => level.height <= this.mostLines);
+    const all = carried === hls.levels.length - 1;
+    hls.capLevelToPlayerSize = all; // which sets the cap as long as it is on
+    if (!all) hls.autoLevelCapping = carried;
+    const chosen = quality === 'saver' ? 0 : hls.levels.findIndex((level) => level.height === quality);
+    const wanted = chosen > carried ? -1 : chosen;
+    // What is loaded of a recording lasts for many seconds; live it is hardly one, and throwing it away would be seen.
+    if (this.live) hls.loadLevel = wanted;
+    else hls.nextLevel = wanted;
   }
 
   onPlaylist(details) {
@@ -272,6 +313,11 @@ class NativePlayer extends Player {
     }, this.retryIn);
     this.retryIn = Math.min(this.retryIn * 2, RETRY_MOST);
   }
+
+  /** The system's player goes by the link alone. */
+  choose() {}
+
+  carry() {}
 
   toEdge() {
     const { seekable } = this.video;

@@ -6,6 +6,24 @@ import { createPlayer } from './player.js';
 /** Less than this behind the edge counts as live. Seconds. */
 const LIVE_WITHIN = 3;
 
+/** Whoever saves data wants to do so the next time too; the rest goes by the link. Storage may be forbidden. */
+const SAVER = 'saver';
+
+function remembered() {
+  try {
+    return localStorage.getItem('quality') === SAVER ? SAVER : 'auto';
+  } catch {
+    return 'auto';
+  }
+}
+
+function remember(quality) {
+  try {
+    if (quality === SAVER) localStorage.setItem('quality', SAVER);
+    else localStorage.removeItem('quality');
+  } catch { /* Then it holds for this page. */ }
+}
+
 export class Stage {
   constructor(root) {
     this.root = root;
@@ -34,6 +52,8 @@ export class Stage {
     for (const place of all('[data-viewers]')) {
       put(place, news.viewers > 0 ? fill(this.texts.viewers, { n: news.viewers }) : this.texts.noViewers);
     }
+    this.mostLines = news.most_lines;
+    this.player?.carry(this.mostLines);
     if (news.state === this.state) return;
     const before = this.state;
     this.state = news.state;
@@ -54,7 +74,10 @@ export class Stage {
   play() {
     if (this.player) return;
     const { src, worker, liveSync } = this.root.dataset;
-    this.player = createPlayer(this.video, { src, worker, liveSync: Number(liveSync), live: this.live });
+    const quality = remembered();
+    this.player = createPlayer(this.video, { src, worker, liveSync: Number(liveSync), live: this.live, quality });
+    this.player.carry(this.mostLines);
+    this.player.addEventListener('heights', ({ detail }) => this.offerQualities(detail.heights));
     this.player.addEventListener('edge', ({ detail }) => this.onEdge(detail));
     this.player.addEventListener('trouble', ({ detail }) => this.hint(detail.what === 'unplayable' ? this.texts.cannotPlay : this.texts.reconnecting));
     this.player.addEventListener('well', () => this.hint(''));
@@ -67,6 +90,25 @@ export class Stage {
     const how = await this.player.start();
     show(this.sound, how !== 'sound');
     put(one('span', this.sound), how === 'blocked' ? this.texts.pressPlay : this.texts.unmute);
+  }
+
+  /** Smallest first; what was chosen stays chosen. */
+  offerQualities(heights) {
+    const { auto, saver, sound, names } = this.texts.quality;
+    const name = (height) => fill(names.find(({ from }) => height >= from).name, { lines: height });
+    const larger = heights.slice(1).reverse().map((height) => [String(height), name(height)]);
+    const small = heights.length > 1 ? [['saver', fill(saver, { lines: heights[0] })]] : [];
+    const options = [['auto', auto], ...larger, ...small, ['sound', sound]];
+    this.quality.replaceChildren(...options.map(([value, text]) => new Option(text, value)));
+    this.quality.value = String(this.player.quality);
+    if (this.quality.selectedIndex < 0) this.quality.value = 'auto';
+    show(this.quality, true);
+  }
+
+  choose(value) {
+    remember(value);
+    show(one('[data-only-sound]', this.root), value === 'sound');
+    this.player.choose(Number(value) || value);
   }
 
   /** The event that it is over may come before the last part is played; the playlist says the rest. */
@@ -136,6 +178,8 @@ export class Stage {
     this.edge = one('[data-edge]', this.root);
     this.curtain = one('[data-curtain]', this.root);
     this.replay = one('[data-replay]', this.root);
+    this.quality = one('[data-quality]', this.root);
+    this.quality.addEventListener('change', () => this.choose(this.quality.value));
     this.sound.addEventListener('click', () => {
       this.video.muted = false;
       this.video.play().catch(() => {});

@@ -186,7 +186,7 @@ function drawAir(card, air) {
   show(one('[data-air-pin-row]', card), Boolean(air.pin));
   if (air.pin) put(one('[data-air-pin]', card), air.pin);
   show(one('[data-air-unrecorded]', card), !air.recorded);
-  health(card, air.health, air.reason);
+  health(card, air.health, air.reason || (air.most_lines && `${air.most_lines}p`) || '');
 }
 
 function health(card, is, why = '') {

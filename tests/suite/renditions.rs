@@ -2,8 +2,12 @@
 //! the same instant; and sound alone is one of them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use rustix::process::{Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::playlist_rules::{Playlist, Segment};
@@ -61,10 +65,14 @@ fn pictures(server: &Server, id: &str, folder: &str, segment: &Segment) -> (f64,
 
 /// For each segment number that two renditions have: the same begin, the same end, a keyframe first.
 fn check_in_step(server: &Server, id: &str) -> usize {
+    check_in_step_of(server, id, "av", "av1")
+}
+
+fn check_in_step_of(server: &Server, id: &str, larger: &str, smaller: &str) -> usize {
     // The second is asked later: what the first had then, it has by now.
-    let small = playlist(server, id, "av1");
+    let small = playlist(server, id, smaller);
     let large = until("the larger rendition", || {
-        let large = playlist(server, id, "av");
+        let large = playlist(server, id, larger);
         let last = complete(&small).last().map(|segment| segment.msn);
         (large.segments.iter().any(|segment| segment.uri.is_some() && Some(segment.msn) == last)).then_some(large)
     });
@@ -81,7 +89,7 @@ fn check_in_step(server: &Server, id: &str) -> usize {
         assert_eq!(segment.date, other.date, "segment {}", segment.msn);
         assert_eq!(segment.discontinuity, other.discontinuity, "segment {}", segment.msn);
         assert!(ends || (segment.duration - other.duration).abs() < 1e-4, "segment {}", segment.msn);
-        let (mine, theirs) = (pictures(server, id, "av1", segment), pictures(server, id, "av", other));
+        let (mine, theirs) = (pictures(server, id, smaller, segment), pictures(server, id, larger, other));
         assert!((mine.0 - theirs.0).abs() < 0.001, "segment {}: {mine:?} {theirs:?}", segment.msn);
         assert!(ends || (mine.1 - theirs.1).abs() < 0.001, "segment {}: {mine:?} {theirs:?}", segment.msn);
         seen += 1;
@@ -174,4 +182,84 @@ fn renditions_stay_in_step_when_the_worker_and_the_program_are_killed() {
         let text = String::from_utf8(server.fetch(&format!("/media/{id}/{folder}/index.m3u8"))).expect("UTF-8");
         assert!(text.matches("#EXT-X-DISCONTINUITY\n").count() >= 2);
     }
+}
+
+/// A process that gets a fraction of the processor time that it wants, until this is dropped.
+struct Slowed {
+    over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Slowed {
+    /// It runs for `run` of each so many milliseconds.
+    fn start(process: Pid, run: u64, of: u64) -> Slowed {
+        let over = Arc::new(AtomicBool::new(false));
+        let ended = Arc::clone(&over);
+        let thread = std::thread::spawn(move || {
+            while !ended.load(Ordering::Relaxed) {
+                let _ = kill_process(process, Signal::STOP);
+                std::thread::sleep(Duration::from_millis(of - run));
+                let _ = kill_process(process, Signal::CONT);
+                std::thread::sleep(Duration::from_millis(run));
+            }
+        });
+        Slowed { over, thread: Some(thread) }
+    }
+}
+
+impl Drop for Slowed {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn threads(process: Pid) -> usize {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", process.as_raw_nonzero()));
+    tasks.map_or(0, Iterator::count)
+}
+
+/// The last rung's playlist is without a hole.
+fn check_last_rung(server: &Server, id: &str) {
+    let last = playlist(server, id, "av2");
+    for pair in last.segments.windows(2).filter(|pair| pair[0].uri.is_some()) {
+        let (Some(begin), Some(next)) = (pair[0].date, pair[1].date) else { panic!("every segment has a date") };
+        assert!((begin + pair[0].duration - next).abs() < 0.002, "segments {} and {}", pair[0].msn, pair[1].msn);
+        assert!(!pair[1].gap && !pair[1].discontinuity, "segment {}", pair[1].msn);
+    }
+}
+
+#[test]
+fn a_box_that_is_too_busy_leaves_rungs_out_and_takes_them_back() {
+    let server = Server::start(&["--video-height", "720"]);
+    let id = server.go_live("Busy");
+    server.until_duration(&id, 6.0);
+    assert_eq!(variants(&server, &id).len(), 4);
+    let encoding = server.workers().into_iter().max_by_key(|worker| threads(*worker)).expect("a worker");
+    let slowed = Slowed::start(encoding, 20, 160);
+    let begin = Instant::now();
+    until("a rung to be left out", || (server.broadcast(&id)["health"] == "busy").then_some(()));
+    println!("left out after {:?}", begin.elapsed());
+    // Whoever comes now is not offered it; whoever came before is told that it cannot be had.
+    let fewer = variants(&server, &id).len();
+    assert!((2..4).contains(&fewer), "{fewer} variants");
+    until("the gap to be listed", || playlist(&server, &id, "av").segments.iter().any(|one| one.gap).then_some(()));
+    check_last_rung(&server, &id);
+    drop(slowed);
+
+    // Not before a minute is over.
+    let begin = Instant::now();
+    while variants(&server, &id).len() == fewer {
+        assert!(begin.elapsed() < Duration::from_secs(150), "it does not come back");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    println!("taken back after {:?}", begin.elapsed());
+    check_last_rung(&server, &id);
+    assert!(check_in_step_of(&server, &id, "av1", "av2") >= 10);
+    server.end(&id);
+    tools::decode(&format!("{}/media/{id}/av2/index.m3u8", server.http));
+    let file = tools::write(server.data.path(), "download.mp4", &server.fetch(&format!("/media/{id}/download.mp4")));
+    tools::decode(tools::as_text(&file));
 }

@@ -86,6 +86,10 @@ texts! {
         "No picture: the capture keeps failing and is tried again every few seconds. Tell the admin.";
     air_health_recording_failing = "Penyimpanan bermasalah: siaran berlanjut, rekaman dicoba lagi terus. Bila tetap begini, hubungi pengelola.",
         "The disk does not take the recording: the broadcast goes on, and it is tried again all the time. If this stays, tell the admin.";
+    air_health_busy = "Kotak ini sibuk: gambar terbesar dihentikan sementara. Penonton tetap menerima gambar yang lebih kecil.",
+        "This box is busy: the largest picture is left out for a while. Viewers get a smaller one.";
+    air_health_hot = "Kotak ini terlalu panas: gambar terbesar dihentikan sementara. Periksa lubang udaranya.",
+        "This box is too hot: the largest picture is left out for a while. See that air gets to it.";
     air_health_lost = "Tidak tersambung ke kotak siaran. Siaran mungkin tetap berjalan; mencoba lagi…",
         "Not connected to the box. The broadcast may well be running; trying again…";
     air_pin = "PIN untuk penonton", "PIN for viewers";

@@ -36,6 +36,15 @@ texts! {
     watch_recording = "Rekaman", "Recording";
     watch_from_start = "Dari awal", "From the beginning";
 
+    watch_quality = "Mutu gambar", "Picture quality";
+    watch_quality_auto = "Otomatis", "Automatic";
+    watch_quality_saver = "Hemat kuota · {lines}p", "Data saver · {lines}p";
+    watch_quality_best = "Sangat jernih · {lines}p", "Very sharp · {lines}p";
+    watch_quality_good = "Jernih · {lines}p", "Sharp · {lines}p";
+    watch_quality_fair = "Sedang · {lines}p", "Medium · {lines}p";
+    watch_quality_sound = "Hanya suara", "Sound only";
+    watch_only_sound = "Hanya suara, tanpa gambar", "Sound only, no picture";
+
     key_play = "Putar", "Play";
     key_pause = "Jeda", "Pause";
     key_mute = "Bisukan", "Mute";

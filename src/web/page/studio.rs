@@ -81,6 +81,8 @@ impl Health {
             Wellbeing::PublisherStill => "publisher_still",
             Wellbeing::Restarting => "restarting",
             Wellbeing::CaptureFailing => "capture_failing",
+            Wellbeing::Busy => "busy",
+            Wellbeing::Hot => "hot",
             Wellbeing::RecordingPaused => "recording_paused",
             Wellbeing::RecordingFailing => "recording_failing",
         }
@@ -95,6 +97,8 @@ impl Health {
             Wellbeing::PublisherStill => t.air_health_publisher_still(),
             Wellbeing::Restarting => t.air_health_restarting(),
             Wellbeing::CaptureFailing => t.air_health_capture_failing(),
+            Wellbeing::Busy => t.air_health_busy(),
+            Wellbeing::Hot => t.air_health_hot(),
             Wellbeing::RecordingPaused => t.air_health_recording_paused(),
             Wellbeing::RecordingFailing => t.air_health_recording_failing(),
         }
@@ -174,7 +178,7 @@ impl Studio {
                 "publisher_gone": t.air_health_publisher_gone(), "publisher_still": t.air_health_publisher_still(),
                 "restarting": t.air_health_restarting(), "recording_paused": t.air_health_recording_paused(),
                 "capture_failing": t.air_health_capture_failing(), "recording_failing": t.air_health_recording_failing(),
-                "lost": t.air_health_lost(),
+                "busy": t.air_health_busy(), "hot": t.air_health_hot(), "lost": t.air_health_lost(),
             },
             "checks": {
                 "waiting": t.check_waiting(), "pictureOk": t.check_picture_ok(), "pictureBad": t.check_picture_bad(),

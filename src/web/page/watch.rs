@@ -71,6 +71,14 @@ pub(super) fn texts(site: &Site) -> serde_json::Value {
         "reconnecting": t.watch_reconnecting(), "cannotPlay": t.watch_cannot_play(),
         "nowLive": t.watch_now_live(), "nowEnded": t.watch_now_ended(), "recording": t.watch_recording(),
         "siteName": site.name,
+        "quality": json!({
+            "auto": t.watch_quality_auto(), "saver": t.watch_quality_saver(), "sound": t.watch_quality_sound(),
+            "names": [
+                { "from": 1000, "name": t.watch_quality_best() },
+                { "from": 600, "name": t.watch_quality_good() },
+                { "from": 0, "name": t.watch_quality_fair() },
+            ],
+        }),
         "controls": controls(site.t),
     })
 }

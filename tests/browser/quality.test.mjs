@@ -1,0 +1,105 @@
+// The picture's quality: by itself as good as the link and the window allow, or as the viewer chooses, remembered where it saves
+// data; switched up and down without a stop of the picture.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { look, longestGap, moving, notePictures, openBrowser, pictures, video, visitor } from './browser.mjs';
+import { signedIn, startBox } from './box.mjs';
+
+/** Seconds of switching; the promise is for two minutes. */
+const SWITCHING = Number(process.env.SWITCHING_S ?? 20);
+
+let box;
+let browser;
+let call;
+
+before(async () => {
+  box = await startBox({ admin: true, env: { SIARAN_VIDEO_HEIGHT: '480', SIARAN_VIDEO_KBPS: '800', SIARAN_FRAME_RATE: '15' } });
+  browser = await openBrowser();
+  call = await signedIn(box);
+});
+
+after(async () => {
+  await browser?.close();
+  const code = await box?.stop();
+  if (box) assert.equal(code, 0, 'the program stops with 0');
+});
+
+const rest = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const lines = (page) => page.evaluate(() => document.querySelector('video').videoHeight);
+const untilLines = (page, wanted) => page.waitForFunction((height) => document.querySelector('video').videoHeight === height, wanted);
+const choose = (page, quality) => page.selectOption('[data-quality]', quality);
+
+test('a viewer gets the best picture by itself, can save data or only listen, live and afterwards', async () => {
+  const { id } = await call('POST', '/broadcasts', { title: 'Tangga', source: 'test' });
+  const { page, complaints } = await visitor(browser, box.url);
+  await page.goto(`/watch/${id}`);
+  await moving(page, 1);
+  await untilLines(page, 480);
+  const offered = await page.$$eval('[data-quality] option', (options) => options.map((option) => option.textContent));
+  assert.deepEqual(offered, ['Otomatis', 'Sedang · 480p', 'Hemat kuota · 240p', 'Hanya suara']);
+  await look(page, 'a player with qualities');
+
+  await choose(page, 'saver');
+  await untilLines(page, 240);
+  await page.reload();
+  await moving(page, 1);
+  await untilLines(page, 240);
+  await rest(3000);
+  assert.equal(await lines(page), 240, 'it is remembered');
+  assert.equal(await page.inputValue('[data-quality]'), 'saver');
+
+  await choose(page, 'sound');
+  await page.waitForFunction(() => {
+    const one = document.querySelector('video');
+    return one.videoHeight === 0 && one.currentTime > 1 && !one.paused && one.webkitAudioDecodedByteCount > 0;
+  });
+  assert.ok(await page.isVisible('[data-only-sound]'));
+  await page.waitForSelector('[data-edge].at-edge');
+  const { time } = await video(page);
+  await page.waitForFunction((from) => document.querySelector('video').currentTime > from + 2, time);
+
+  await choose(page, 'auto');
+  await moving(page, 1);
+  await untilLines(page, 480);
+  assert.ok(await page.isHidden('[data-only-sound]'));
+
+  await call('POST', `/broadcasts/${id}/end`);
+  await page.waitForSelector('[data-recording]:not([hidden])');
+  await page.reload();
+  await moving(page, 1);
+  await untilLines(page, 480);
+  await choose(page, 'saver');
+  await untilLines(page, 240);
+  await choose(page, '480');
+  await untilLines(page, 480);
+  assert.deepEqual(complaints, []);
+});
+
+test('the quality goes up and down every two seconds without a stop', async (context) => {
+  const { id } = await call('POST', '/broadcasts', { title: 'Naik turun', source: 'test' });
+  const { page, complaints } = await visitor(browser, box.url);
+  await page.goto(`/watch/${id}`);
+  await moving(page, 2);
+  await untilLines(page, 480);
+  await rest(2000);
+  await page.evaluate(() => {
+    globalThis.stalls = [];
+    globalThis.sizes = [];
+    const one = document.querySelector('video');
+    one.addEventListener('waiting', () => globalThis.stalls.push(one.currentTime));
+    one.addEventListener('resize', () => globalThis.sizes.push(one.videoHeight));
+  });
+  await notePictures(page);
+  for (let done = 0; done < SWITCHING; done += 2) {
+    await choose(page, done % 4 === 0 ? 'saver' : '480');
+    await rest(2000);
+  }
+  const { stalls, sizes } = await page.evaluate(() => ({ stalls: globalThis.stalls, sizes: globalThis.sizes }));
+  const longest = longestGap(await pictures(page));
+  context.diagnostic(`${sizes.length} switches in ${SWITCHING} s, the picture stood still for ${Math.round(longest)} ms at most`);
+  assert.ok(sizes.length >= SWITCHING / 2 - 2, `it switched ${sizes.length} times`);
+  assert.deepEqual(stalls, []);
+  assert.ok(longest < 500, `the picture stood still for ${longest} ms`);
+  assert.deepEqual(complaints, []);
+  await call('POST', `/broadcasts/${id}/end`);
+});
