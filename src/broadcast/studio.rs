@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::actor::{self, Beginning, Live, UNRECORDED_SEGMENTS};
+use super::calibration;
 use super::program::{self, Program};
 use super::source::{self, Source};
 use super::state::State;
@@ -95,6 +96,8 @@ struct Inner {
     lately: Mutex<HashMap<String, Arc<Live>>>,
     /// Keys whose broadcast a person ended: monotonic nanoseconds of when.
     resting: Mutex<HashMap<String, u64>>,
+    /// Frames of 1280x720 that this machine encodes a second, once that is known.
+    encoder_speed: watch::Sender<Option<f32>>,
     done: mpsc::UnboundedSender<String>,
     going_live: tokio::sync::Mutex<()>,
     /// The program's own runtime: what is started here outlives the request that asked for it.
@@ -115,10 +118,12 @@ impl Studio {
             on_air: watch::Sender::default(),
             lately: Mutex::default(),
             resting: Mutex::default(),
+            encoder_speed: watch::Sender::default(),
             done,
             going_live: tokio::sync::Mutex::default(),
             runtime: Handle::current(),
         }));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(calibration::calibrate(studio.clone())));
         tokio::spawn(studio.clone().watch_devices(stop));
         tokio::spawn(studio.clone().forget_finished(finished));
         studio
@@ -131,6 +136,20 @@ impl Studio {
             sources.push(source::test_pattern());
         }
         sources
+    }
+
+    pub(super) fn library(&self) -> &Library {
+        &self.0.library
+    }
+
+    /// Frames of 1280x720 a second; what begins from now on is planned by it.
+    pub(super) fn set_encoder_speed(&self, frames_per_second: f32) {
+        self.0.encoder_speed.send_replace(Some(frames_per_second));
+    }
+
+    /// Whether any source is looked at or on air.
+    pub(super) fn runs_anything(&self) -> bool {
+        self.programs().values().any(|program| !program.is_over())
     }
 
     /// What is made of a camera's picture.
@@ -369,7 +388,7 @@ impl Studio {
         let task = Task::Capture(Capture {
             video,
             audio,
-            rungs: ladder::planned(config),
+            rungs: ladder::carried(ladder::planned(config), config.frame_rate, *self.0.encoder_speed.borrow()),
             frame_rate: config.frame_rate,
             part_ms: config.part_ms,
             encoder: None,

@@ -32,24 +32,23 @@ impl Target {
 }
 
 /// The part of a pipeline from raw I420 to H.264 access units: one keyframe a second and at demand, no B-frames.
-/// The encoder is called `called`.
-pub fn description(name: &str, called: &str, target: Target) -> String {
+pub fn description(name: &str, target: Target) -> String {
     let Target { frame_rate, kbps, .. } = target;
     let element = match name {
         "x264enc" => format!(
-            "x264enc name={called} tune=zerolatency speed-preset=superfast bitrate={kbps} key-int-max={frame_rate} bframes=0 \
+            "x264enc tune=zerolatency speed-preset=superfast bitrate={kbps} key-int-max={frame_rate} bframes=0 \
              option-string=\"scenecut=0:min-keyint=1\""
         ),
         "vah264enc" => format!(
-            "videoconvert ! vah264enc name={called} rate-control=cbr bitrate={kbps} key-int-max={frame_rate} b-frames=0 \
+            "videoconvert ! vah264enc rate-control=cbr bitrate={kbps} key-int-max={frame_rate} b-frames=0 \
              ref-frames=1"
         ),
-        "vaapih264enc" => format!(
-            "vaapih264enc name={called} rate-control=cbr bitrate={kbps} keyframe-period={frame_rate} max-bframes=0"
-        ),
+        "vaapih264enc" => {
+            format!("vaapih264enc rate-control=cbr bitrate={kbps} keyframe-period={frame_rate} max-bframes=0")
+        }
         // The Raspberry Pi's and other stateful encoders leave SPS and PPS out of later keyframes unless asked.
         _ => format!(
-            "videoconvert ! {name} name={called} extra-controls=\"controls,video_bitrate={},h264_i_frame_period={frame_rate},\
+            "videoconvert ! {name} extra-controls=\"controls,video_bitrate={},h264_i_frame_period={frame_rate},\
              video_gop_size={frame_rate},repeat_sequence_header=1\" ! video/x-h264,level=(string)4",
             u64::from(kbps) * 1000
         ),
@@ -101,7 +100,7 @@ fn encode(name: &str, target: Target, frames: u32) -> Result<f32, String> {
     let line = format!(
         "appsrc name=in format=time max-buffers=4 max-bytes=0 block=true caps=\"{}\" ! {} ! fakesink name=out sync=false",
         raw_video(width, height, frame_rate),
-        description(name, "encoder", target),
+        description(name, target),
     );
     let pipeline = super::launch(&line)?;
     let source = super::app_source(&pipeline, "in")?;

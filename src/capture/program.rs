@@ -67,7 +67,6 @@ pub struct Program {
 /// One rung's ends.
 struct Encoding {
     pictures: gst_app::AppSrc,
-    encoder: gst::Element,
     sink: Arc<Sink>,
     on: AtomicBool,
 }
@@ -140,7 +139,7 @@ impl Program {
         for (index, rung) in self.rungs.iter().enumerate() {
             if key {
                 rung.turn(index >= left_out);
-                rung.keyframe(time(number));
+                rung.keyframe();
             }
             if rung.on.load(Ordering::Relaxed) {
                 rung.pictures.push_buffer(picture.clone()).ok();
@@ -193,10 +192,8 @@ impl Encoding {
             let sink = Arc::clone(&sink);
             move |sample| sink.video(sample)
         })?;
-        let name = format!("encoder{number}");
         Ok(Self {
             pictures: super::app_source(pipeline, &format!("pictures{number}"))?,
-            encoder: pipeline.by_name(&name).ok_or_else(|| format!("no element {name}"))?,
             sink,
             on: AtomicBool::new(true),
         })
@@ -208,16 +205,14 @@ impl Encoding {
         }
     }
 
-    /// Makes the frame at `time` a keyframe.
-    fn keyframe(&self, time: gst::ClockTime) {
+    /// Makes the frame that is shown next a keyframe, whatever waits before it: the wish goes the pictures' own way.
+    fn keyframe(&self) {
         let request = gst::Structure::builder("GstForceKeyUnit")
-            .field("running-time", time.nseconds())
+            .field("running-time", u64::MAX)
             .field("all-headers", true)
             .field("count", 0u32)
             .build();
-        if let Some(pad) = self.encoder.static_pad("src") {
-            pad.send_event(gst::event::CustomUpstream::new(request));
-        }
+        self.pictures.send_event(gst::event::CustomDownstream::new(request));
     }
 }
 

@@ -20,8 +20,7 @@ const BACKLOG: u32 = 15;
 /// Frames that wait at the start for the sound's configuration: some seconds.
 const EARLY: usize = 150;
 
-/// The branch of the pipeline for rung `number` of the plan. Its ends are named `pictures`, `encoder` and `video`, with the
-/// number.
+/// The branch of the pipeline for rung `number` of the plan. Its ends are named `pictures` and `video`, with the number.
 pub fn line(plan: &Plan<'_>, number: usize) -> String {
     let Plan { encoder, width, height, frame_rate, rungs, .. } = plan;
     let rung = rungs[number];
@@ -35,7 +34,7 @@ pub fn line(plan: &Plan<'_>, number: usize) -> String {
         " appsrc name=pictures{number} is-live=true format=time max-buffers={BACKLOG} max-bytes=0 leaky-type=downstream \
          caps=\"{}\" ! {scaled}{} ! video/x-h264,stream-format=avc,alignment=au ! appsink name=video{number} sync=false",
         raw_video(*width, *height, *frame_rate),
-        encoder::description(encoder, &format!("encoder{number}"), target),
+        encoder::description(encoder, target),
     )
 }
 

@@ -14,8 +14,7 @@ use crate::base::clock;
 use crate::base::terms::BroadcastState;
 use crate::media::protocol::Init;
 use crate::store::broadcasts::{self, Broadcast, Edit, Filter, Outcome};
-use crate::store::media;
-use crate::store::{Connection, StoreError, Transaction, audit};
+use crate::store::{Connection, StoreError, Transaction, audit, media, settings};
 
 impl Library {
     /// Whether the database answers.
@@ -224,6 +223,15 @@ impl Library {
         let unlinked = unlinked.await.map_err(io::Error::other)??;
         self.db.write(move |tx| -> Result<(), StoreError> { Ok(media::drop_garbage(tx, &unlinked)?) }).await?;
         Ok(())
+    }
+
+    /// A small value that belongs to the data directory, by its name.
+    pub async fn kept(&self, key: &'static str) -> Result<Option<String>, StoreError> {
+        self.db.read(move |db| settings::get(db, key)).await
+    }
+
+    pub async fn keep(&self, key: &'static str, value: String) -> Result<(), StoreError> {
+        self.db.write(move |tx| settings::set(tx, key, &value)).await
     }
 
     /// The newest time with which anything was labelled, milliseconds since 1970; what is absurd is left out.

@@ -18,6 +18,10 @@ use crate::base::config::Config;
 /// Heights that are cut from a higher picture, lines.
 const LOWER: [u32; 3] = [720, 480, 240];
 
+/// The share of what the encoders can do at most that a broadcast is planned with: the rest is for everything else on the box, and
+/// for pictures that are harder than most.
+const SHARE: f64 = 0.6;
+
 /// Bit rate of the sound, kbit/s.
 const SOUND_KBPS: u64 = 128;
 
@@ -53,6 +57,20 @@ pub fn rungs(best: Rung) -> Vec<Rung> {
 pub fn planned(config: &Config) -> Vec<Rung> {
     let best = Rung { width: config.video_width(), height: config.video_height, kbps: config.video_kbps };
     if config.ladder { rungs(best) } else { vec![best] }
+}
+
+/// Those of `rungs` that a machine carries which encodes `speed` frames of 1280x720 a second: the smallest in any case, then from
+/// the best down what fits into [`SHARE`]. All of them where the speed is not known.
+pub fn carried(rungs: Vec<Rung>, frame_rate: u32, speed: Option<f32>) -> Vec<Rung> {
+    let (Some(speed), Some(smallest)) = (speed, rungs.last().copied()) else { return rungs };
+    let cost = |rung: &Rung| f64::from(rung.width * rung.height) / f64::from(1280 * 720) * f64::from(frame_rate);
+    let mut left = f64::from(speed) * SHARE - cost(&smallest);
+    let mut fits = |rung: &Rung| {
+        let enough = cost(rung) <= left;
+        left -= if enough { cost(rung) } else { 0.0 };
+        enough
+    };
+    rungs.into_iter().filter(|rung| *rung == smallest || fits(rung)).collect()
 }
 
 /// Bits per second that a broadcast of what is captured is likely to need, sound included.
@@ -336,6 +354,20 @@ mod tests {
         assert_eq!(sizes(1280, 720), [(1280, 720), (854, 480), (426, 240)]);
         assert_eq!(sizes(800, 600), [(800, 600), (640, 480), (320, 240)]);
         assert_eq!(sizes(426, 240), [(426, 240)]);
+    }
+
+    #[test]
+    fn a_slow_machine_keeps_the_smallest_and_the_best_that_fits() {
+        let heights = |speed| {
+            let rungs = rungs(Rung { width: 1280, height: 720, kbps: 2500 });
+            carried(rungs, 30, speed).into_iter().map(|rung| rung.height).collect::<Vec<_>>()
+        };
+        assert_eq!(heights(None), [720, 480, 240]);
+        assert_eq!(heights(Some(300.0)), [720, 480, 240]);
+        // A Raspberry Pi that can just encode 720p.
+        assert_eq!(heights(Some(60.0)), [720, 240]);
+        assert_eq!(heights(Some(40.0)), [480, 240]);
+        assert_eq!(heights(Some(2.0)), [240]);
     }
 
     #[test]

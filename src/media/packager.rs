@@ -95,6 +95,7 @@ impl Packager {
     pub fn resume(epoch_us: i64, inits: Vec<Init>, segments: Vec<Segment>, next_msn: u64) -> Packager {
         let mut packager = Packager::new(epoch_us, None);
         (packager.first_msn, packager.next_msn) = (next_msn, next_msn);
+        packager.broken = next_msn > 0;
         packager.current = inits.len().checked_sub(1).map(|last| last as u32);
         packager.part_target = inits.iter().map(|init| init.part_target).max().unwrap_or(0);
         packager.inits = Arc::new(inits);
@@ -104,7 +105,7 @@ impl Packager {
         settled.push_left_out(last, next_msn, epoch_us);
         packager.first_msn = segments.first().map_or(next_msn, |first| first.msn);
         packager.end = Some(last.start + last.duration);
-        (packager.broken, packager.resumed) = (true, true);
+        packager.resumed = true;
         packager.first_segment = segments.first().map_or(0, |first| first.duration);
         packager.duration = segments.iter().map(|segment| segment.duration).sum();
         packager.gaps = segments.iter().map(|segment| u64::from(segment.discontinuity)).sum();

@@ -1,11 +1,12 @@
 // What `make bench` measures: siaran beside its peers, in turns within one run, as ratios. Usage: node bench.mjs [PART]...
 //   latency  glass to glass in Chromium, against nginx-rtmp's HLS from the same publisher
 //   encode   processor seconds a second of 720p30, against gst-launch-1.0 with the same pictures and settings
+//   ladder   processor seconds a second of 720p30 in three renditions, against one ffmpeg with the same pictures and settings
 //   serve    a segment's requests a second and processor time a GB, against nginx's sendfile of the same bytes
 //   start    from the press of Go live to a waiting viewer's first frame, and from End to a playable recording
 //   memory   of the server and its worker, with 200 viewers
 import { execFileSync } from 'node:child_process';
-import { writeFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, writeFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
@@ -68,15 +69,56 @@ async function load(pid, seconds) {
   return (cpuSeconds(pid) - cpu) / ((Date.now() - time) / 1000);
 }
 
-async function encode() {
-  const ours = await siaran();
+/** Four seconds of the test pattern, decoded: a file of raw pictures for those that siaran is compared with. */
+async function rawPictures(ours) {
   const { id } = await goLive(ours);
   await sleep(6000);
   await ours.api('POST', `/broadcasts/${id}/end`);
-  // The same pictures, decoded once, are what gst-launch-1.0 encodes.
   const raw = join('/dev/shm', `siaran-bench-${process.pid}.yuv`);
   process.on('exit', () => rmSync(raw, { force: true }));
-  execFileSync('ffmpeg', ['-v', 'error', '-i', `${ours.http}/media/${id}/download.mp4`, '-t', '4', '-pix_fmt', 'yuv420p', '-f', 'rawvideo', raw]);
+  execFileSync('ffmpeg', ['-y', '-v', 'error', '-i', `${ours.http}/media/${id}/download.mp4`, '-t', '4', '-pix_fmt', 'yuv420p', '-f', 'rawvideo', raw]);
+  return raw;
+}
+
+async function ladder() {
+  const ours = await siaran({ ladder: true });
+  const raw = await rawPictures(ours);
+  const { id } = await goLive(ours);
+  await sleep(3000);
+  const { renditions: rungs } = await ours.api('GET', `/broadcasts/${id}`);
+  await ours.api('POST', `/broadcasts/${id}/end`);
+  const folder = mkdtempSync(join('/dev/shm', 'siaran-bench-'));
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+  // The same bit rates as media::ladder plans.
+  const kbps = rungs.map(({ width, height }) => Math.round(2500 * ((width * height) / (1280 * 720)) ** 0.85));
+  const scaled = rungs.map(({ width, height }, i) => `[c${i}]scale=${width}:${height}:flags=bilinear[v${i}]`);
+  const filter = `[0:v]split=${rungs.length}${rungs.map((_, i) => `[c${i}]`).join('')};${scaled.join(';')}`;
+  const outputs = rungs.flatMap((_, i) => ['-map', `[v${i}]`, '-map', '1:a', '-c:v', 'libx264', '-preset', 'superfast', '-tune', 'zerolatency', '-b:v', `${kbps[i]}k`,
+    '-maxrate', `${kbps[i]}k`, '-bufsize', `${kbps[i]}k`, '-g', '30', '-keyint_min', '1', '-sc_threshold', '0', '-bf', '0', '-c:a', 'aac', '-b:a', '128k',
+    '-f', 'hls', '-hls_time', '2', '-hls_segment_type', 'fmp4', '-hls_fmp4_init_filename', `init${i}.mp4`, '-hls_segment_filename', join(folder, `${i}-%d.m4s`), join(folder, `${i}.m3u8`)]);
+  const loads = { ours: [], theirs: [] };
+  for (let round = 0; round < 3; round++) {
+    const again = await goLive(ours);
+    loads.ours.push(await load(ours.pid, 8));
+    await ours.api('POST', `/broadcasts/${again.id}/end`);
+    await sleep(1000);
+    const ffmpeg = start('ffmpeg', ['-v', 'error', '-re', '-stream_loop', '-1', '-f', 'rawvideo', '-s', '1280x720', '-r', '30', '-pix_fmt', 'yuv420p', '-i', raw,
+      '-re', '-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=48000', '-filter_complex', filter, ...outputs]);
+    await sleep(2000);
+    loads.theirs.push(await load(ffmpeg.pid, 8));
+    await stop(ffmpeg, 'SIGINT');
+  }
+  const [we, they] = [quantile(loads.ours, 0.5), quantile(loads.theirs, 0.5)];
+  say('ladder', `siaran on air in ${rungs.map(({ height }) => `${height}p`).join(', ')}, cores`, we.toFixed(3));
+  say('ladder', 'ffmpeg with the same renditions, cores', they.toFixed(3));
+  say('ladder', 'siaran / ffmpeg', (we / they).toFixed(2), 'aim: 1.00');
+  await ours.end();
+}
+
+async function encode() {
+  const ours = await siaran();
+  // The same pictures, decoded once, are what gst-launch-1.0 encodes.
+  const raw = await rawPictures(ours);
   const loads = { ours: [], theirs: [] };
   for (let round = 0; round < 3; round++) {
     const again = await goLive(ours);
@@ -178,7 +220,7 @@ async function memory() {
   await ours.end();
 }
 
-const PARTS = { latency, encode, serve, start: startAndEnd, memory };
+const PARTS = { latency, encode, ladder, serve, start: startAndEnd, memory };
 const wanted = process.argv.slice(2);
 const unknown = wanted.find((name) => !(name in PARTS));
 if (unknown) {

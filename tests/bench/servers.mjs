@@ -14,13 +14,14 @@ function place() {
   return directory;
 }
 
-/** siaran with an admin signed in. */
-export async function siaran() {
+/** siaran with an admin signed in; one rendition unless `ladder` is on. */
+export async function siaran({ ladder = false } = {}) {
   const binary = resolve(process.env.SIARAN);
   const data = join(place(), 'data');
   const added = spawnSync(binary, ['account', 'add', 'bench', '--role', 'admin', '--password-stdin', '--data', data], { input: PASSWORD });
   if (added.status !== 0) throw new Error(`account add: ${added.stderr}`);
-  const child = start(binary, ['serve', '--data', data, '--http', '127.0.0.1:0', '--https', 'off', '--rtmp', '127.0.0.1:0']);
+  const child = start(binary, ['serve', '--data', data, '--http', '127.0.0.1:0', '--https', 'off', '--rtmp', '127.0.0.1:0',
+    '--ladder', ladder ? 'on' : 'off']);
   child.stdout.setEncoding('utf8');
   const [ready] = await Promise.race([once(child.stdout, 'data'), once(child, 'exit').then(() => { throw new Error(child.said); })]);
   const http = /http=(\S+)/.exec(ready)[1];

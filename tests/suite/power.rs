@@ -214,7 +214,7 @@ fn writing_is_cheap() {
     let disk = Disk::new();
     let data = Arc::new(tempfile::tempdir_in(&disk.mount).expect("room"));
     add_account(data.path(), ADMIN, "admin");
-    let server = Server::start_on(&data, &["--video-kbps", "4000", "--min-free-bytes", "0"]);
+    let server = Server::start_on(&data, &["--video-kbps", "4000", "--ladder", "off", "--min-free-bytes", "0"]);
     let minute = Duration::from_secs(60);
     run(&mut Command::new("sync"));
     std::thread::sleep(minute);
