@@ -257,9 +257,6 @@ impl Actor {
                 break state;
             }
         };
-        if last == State::Ended && thumbnails == 0 {
-            self.take_late_thumbnail();
-        }
         self.finish(last).await;
         for end in waiting_for_end {
             let _ = end.send(());
@@ -351,20 +348,6 @@ impl Actor {
         let (library, id) = (self.library.clone(), self.id.clone());
         self.aside(async move { library.set_thumbnail(&id, jpeg).await });
         true
-    }
-
-    /// For a broadcast that was over before there was a picture to take: the source still runs for a moment.
-    fn take_late_thumbnail(&self) {
-        let (library, id, mut status) = (self.library.clone(), self.id.clone(), self.program.status.clone());
-        self.aside(async move {
-            let taken =
-                tokio::time::timeout(THUMBNAIL_AFTER, status.wait_for(|status| status.snapshot.is_some())).await;
-            let jpeg = taken.ok().and_then(Result::ok).and_then(|status| status.snapshot.clone());
-            match jpeg {
-                Some(jpeg) => library.set_thumbnail(&id, jpeg).await,
-                None => Ok(()),
-            }
-        });
     }
 
     fn aside(&self, writing: impl Future<Output = Result<(), StoreError>> + Send + 'static) {

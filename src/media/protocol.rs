@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 /// Raised with every change to a message.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 /// Longest frame on the socket, in bytes. A part of 500 ms at 40 Mbit/s is 2.5 MB.
 pub const MAX_FRAME: usize = 16 << 20;
@@ -48,6 +48,9 @@ pub enum Task {
     Publisher { part_ms: u32, not_before: u64 },
     /// Watch cameras and microphones; send [`FromWorker::Devices`] at once and at each change.
     Devices,
+    /// Make a small picture of a recording: of the first keyframe in `media`, whole fragments of it, by its `init`. Sends
+    /// [`FromWorker::Snapshot`] or a fatal [`FromWorker::Error`], and exits.
+    Picture { init: Bytes, media: Bytes },
     /// Time each encoder that exists at 1280x720; send [`FromWorker::Encoders`]; exit 0.
     Encoders,
 }

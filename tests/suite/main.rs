@@ -27,6 +27,7 @@ mod rtmp_times;
 mod server;
 mod several;
 mod slate;
+mod thumbnails;
 mod tidy;
 mod tools;
 mod walk;
