@@ -364,8 +364,14 @@ impl Actor {
         let events = self.packager.finish();
         self.record(events);
         self.window.send_replace(self.packager.window());
-        if let Some(recorder) = self.recorder.take() {
-            recorder.finish().await;
+        let recorded = async {
+            if let Some(recorder) = self.recorder.take() {
+                recorder.finish().await;
+            }
+        };
+        let (noted, ()) = tokio::join!(self.library.note_over(&self.id), recorded);
+        if let Err(error) = noted {
+            tracing::error!(%error, broadcast = self.id, "its end cannot be noted beside the database");
         }
         let ended_at = clock::wall_ms();
         let outcome = broadcasts::Outcome {
