@@ -191,6 +191,20 @@ pub fn nal_length_size(init: &[u8]) -> usize {
     avc_record(init).and_then(|record| record.get(4)).map_or(4, |byte| usize::from(byte & 3) + 1)
 }
 
+/// The `avcC` record and, where there is sound, the AudioSpecificConfig of an [`initialisation`] section.
+pub fn configurations(init: &[u8]) -> Option<(Bytes, Option<Bytes>)> {
+    let record = Bytes::copy_from_slice(avc_record(init)?);
+    let mut rest = init;
+    Ftyp::decode(&mut rest).ok()?;
+    let moov = Moov::decode(&mut rest).ok()?;
+    let mut codecs = moov.trak.into_iter().flat_map(|trak| trak.mdia.minf.stbl.stsd.codecs);
+    let sound = codecs.find_map(|codec| match codec {
+        Codec::Mp4a(mp4a) => mp4a.esds.es_desc.dec_config.dec_specific,
+        _ => None,
+    });
+    Some((record, sound.map(|specific| specific.raw.into())))
+}
+
 /// The first keyframe of fragments as [`chunk`] writes them, and the `avcC` record of their initialisation section by which
 /// it is decoded. None where there is no keyframe, or not all of it.
 pub fn first_keyframe(init: &[u8], fragments: &[u8]) -> Option<(Bytes, Bytes)> {

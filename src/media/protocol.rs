@@ -25,6 +25,9 @@ pub enum ToWorker {
     Tag(FlvTag),
     /// The publisher is gone: its media is complete, the slate stands in for it, and tags that follow are another session's.
     Gone,
+    /// The publisher is away, and was before this worker began (only with [`Task::Publisher`], first of all): the slate stands
+    /// in at once for what is described here, which was on air last.
+    StandIn(Init),
     /// Flush what is whole, say [`FromWorker::Ended`], exit 0.
     Stop,
 }
