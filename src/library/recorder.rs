@@ -250,6 +250,7 @@ impl Writer {
                 self.reel = Some(reel);
                 self.reel_since = clock::instant();
             }
+            self.cut_segment();
             if let Some(reel) = &mut self.reel {
                 reel.begin_segment(segment)?;
             }
@@ -270,8 +271,18 @@ impl Writer {
         }
     }
 
+    /// A segment whose end does not come, since a write failed or the queue was full: what is there of it is kept.
+    fn cut_segment(&mut self) {
+        match self.reel.as_mut().map(|reel| reel.cut_segment(&self.layout)) {
+            Some(Ok(cut)) => self.complete.extend(cut),
+            Some(Err(error)) => tracing::error!(%error, broadcast = self.about.broadcast, "a part of it is left out"),
+            None => {}
+        }
+    }
+
     fn close_reel(&mut self) {
         self.sync();
+        self.cut_segment();
         self.closed.extend(self.reel.take().map(Reel::close));
     }
 

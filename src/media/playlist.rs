@@ -64,6 +64,11 @@ impl Settled {
                 } else {
                     self.push_missing(before, segment, epoch_us);
                 }
+                if before.cut && before.msn + 1 == segment.msn {
+                    // No number between them can say what is missing.
+                    self.push(&Segment { discontinuity: true, ..segment.clone() }, epoch_us);
+                    continue;
+                }
             }
             self.push(segment, epoch_us);
         }

@@ -10,8 +10,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use crate::power::{Seen, fsck};
-use crate::restart::decode;
-use crate::server::{ADMIN, BINARY, SMALL, Server, add_account, playlist, run_to_end};
+use crate::server::{ADMIN, BINARY, SMALL, Server, add_account, decode, playlist, run_to_end};
 
 /// A recording in reels of so many seconds, whole, with its server stopped. Its id and what a viewer had seen.
 fn recorded(reel_s: &str) -> (Arc<TempDir>, String, Seen) {
