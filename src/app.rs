@@ -1,5 +1,6 @@
 //! The composition root: what `serve` starts, in which order, and how it stops.
 
+use std::collections::HashSet;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::time::Duration;
@@ -78,6 +79,7 @@ pub async fn serve(config: Config) -> Result<(), Error> {
     tokio::spawn(stop.clone().run_until_cancelled_owned(library.clone().tend()));
     tokio::spawn(stop.clone().run_until_cancelled_owned(library.clone().keep_room()));
     tokio::spawn(stop.clone().run_until_cancelled_owned(scrub(library.clone(), studio.clone())));
+    tokio::spawn(stop.clone().run_until_cancelled_owned(make_thumbnails(library.clone(), studio.clone())));
 
     let ready = Ready::new(&http, https.as_ref(), rtmp.as_ref())?;
     let watched = library.clone();
@@ -149,6 +151,30 @@ async fn scrub(library: Library, studio: Studio) {
             && let Err(error) = library.scrub(&mut scrub).await
         {
             tracing::error!(%error, "recordings cannot be looked at");
+        }
+    }
+}
+
+/// Makes the thumbnails that are missing at the start and after each broadcast, one at a time, while nobody broadcasts.
+async fn make_thumbnails(library: Library, studio: Studio) {
+    let mut on_air = studio.on_air();
+    let mut hopeless = HashSet::new();
+    loop {
+        if on_air.wait_for(|on_air| on_air.is_empty()).await.is_err() {
+            return;
+        }
+        let made = tokio::select! {
+            made = library.make_thumbnail(&mut hopeless) => made,
+            // The worker is let go: what is on air has the processor to itself.
+            _ = on_air.wait_for(|on_air| !on_air.is_empty()) => continue,
+        };
+        match made {
+            Ok(true) => continue,
+            Ok(false) => {}
+            Err(error) => tracing::error!(%error, "missing thumbnails cannot be made"),
+        }
+        if on_air.changed().await.is_err() {
+            return;
         }
     }
 }

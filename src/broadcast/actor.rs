@@ -258,9 +258,6 @@ impl Actor {
                 break state;
             }
         };
-        if last == State::Ended && thumbnails == 0 {
-            self.take_late_thumbnail();
-        }
         self.finish(last).await;
         for end in waiting_for_end {
             let _ = end.send(());
@@ -356,20 +353,6 @@ impl Actor {
         true
     }
 
-    /// For a broadcast that was over before there was a picture to take: the source still runs for a moment.
-    fn take_late_thumbnail(&self) {
-        let (library, id, mut status) = (self.library.clone(), self.id.clone(), self.program.status.clone());
-        self.aside(async move {
-            let taken =
-                tokio::time::timeout(THUMBNAIL_AFTER, status.wait_for(|status| status.snapshot.is_some())).await;
-            let jpeg = taken.ok().and_then(Result::ok).and_then(|status| status.snapshot.clone());
-            match jpeg {
-                Some(jpeg) => library.set_thumbnail(&id, jpeg).await,
-                None => Ok(()),
-            }
-        });
-    }
-
     fn aside(&self, writing: impl Future<Output = Result<(), StoreError>> + Send + 'static) {
         let id = self.id.clone();
         tokio::spawn(async move {
@@ -384,8 +367,14 @@ impl Actor {
         let events = self.ladder.finish();
         self.record(events);
         self.show.changes(&mut self.ladder);
-        if let Some(recorder) = self.recorder.take() {
-            recorder.finish().await;
+        let recorded = async {
+            if let Some(recorder) = self.recorder.take() {
+                recorder.finish().await;
+            }
+        };
+        let (noted, ()) = tokio::join!(self.library.note_over(&self.id), recorded);
+        if let Err(error) = noted {
+            tracing::error!(%error, broadcast = self.id, "its end cannot be noted beside the database");
         }
         let ended_at = clock::wall_ms();
         let outcome = broadcasts::Outcome {

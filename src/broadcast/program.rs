@@ -115,6 +115,7 @@ pub struct Program {
 
 enum Command {
     Keyframe,
+    StandIn(Init),
     Publisher(mpsc::Receiver<FlvTag>),
 }
 
@@ -208,6 +209,11 @@ impl Program {
         let _ = self.commands.send(Command::Publisher(tags)).await;
     }
 
+    /// Shows the slate until the publisher comes, in place of what was on air with this init before the program began.
+    pub fn stand_in(&self, init: Init) {
+        let _ = self.commands.try_send(Command::StandIn(init));
+    }
+
     pub fn stop(&self) {
         self.stop.cancel();
     }
@@ -266,6 +272,10 @@ impl Runner {
                     None => break,
                     Some(Command::Keyframe) => if let Some(session) = &mut session {
                         session.pending.push_back(ToWorker::Keyframe);
+                    },
+                    Some(Command::StandIn(init)) => if session.is_none() {
+                        self.status.send_modify(|status| drop(status.inits.insert(init.rendition, init)));
+                        session = Some(self.start_session(None));
                     },
                     Some(Command::Publisher(tags)) => match &mut session {
                         Some(session) => session.admit(tags),
@@ -333,6 +343,9 @@ impl Runner {
                 if let Some(session) = session {
                     session.up = true;
                     session.pending.extend(session.headers.iter().flatten().cloned().map(ToWorker::Tag));
+                    let init = self.status.borrow().inits.get(&0).cloned();
+                    let away = is_publisher(&self.supervision.task) && session.tags.is_none();
+                    session.pending.extend(init.filter(|_| away).map(ToWorker::StandIn));
                 }
             }
             Event::Lost { reason, hopeless } => {
@@ -340,9 +353,12 @@ impl Runner {
                 if let Some(session) = session {
                     session.up = false;
                     session.pending.clear();
-                    // A worker that dies with its publisher gone has nothing to come back for.
                     if is_publisher(&self.supervision.task) && session.tags.is_none() {
-                        return Some(Media::Gone);
+                        // It may not have been able to tell. Without a broadcast there is nothing to come back for.
+                        if self.users.load(Ordering::Relaxed) == 0 {
+                            return Some(Media::Gone);
+                        }
+                        self.publish(Media::Gone);
                     }
                 }
                 self.interrupt();

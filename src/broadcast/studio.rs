@@ -290,7 +290,13 @@ impl Studio {
         };
         let state = if broadcast.source_kind == SourceKind::Rtmp { State::Waiting } else { State::Live };
         match self.put_on_air(broadcast, program, timeline, state) {
-            Ok(_) => tracing::info!(broadcast = id, source = source_id, "on air again"),
+            Ok(live) => {
+                tracing::info!(broadcast = id, source = source_id, "on air again");
+                let init = recorded.values().next().and_then(|recorded| recorded.inits.last());
+                if let (State::Waiting, Some(init)) = (state, init) {
+                    live.program.stand_in(init.clone());
+                }
+            }
             Err(error) => {
                 tracing::error!(%error, broadcast = id, "it cannot go on air again");
                 self.give_up(interrupted);

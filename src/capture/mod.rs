@@ -83,6 +83,17 @@ fn begin(task: Task, base_ns: u64, outbox: &Outbox) -> Running {
     let time = MediaTime { base_ns, ahead_ns: 0 };
     match task {
         Task::Capture(capture) => Running::capture(capture, time, outbox),
+        Task::Picture { init, media } => {
+            let outbox = outbox.clone();
+            std::thread::spawn(move || match monitor::picture(&init, &media, &outbox) {
+                Ok(()) => {
+                    outbox.flush();
+                    std::process::exit(0)
+                }
+                Err(reason) => outbox.fatal(ErrorCode::BadMedia, reason),
+            });
+            Running::Alone
+        }
         Task::Encoders => {
             let outbox = outbox.clone();
             std::thread::spawn(move || {

@@ -13,6 +13,7 @@ use super::snapshot;
 use crate::base::clock;
 use crate::media::aac::AudioConfig;
 use crate::media::h264::VideoConfig;
+use crate::media::mp4;
 use crate::media::protocol::FromWorker;
 
 /// Audio frames that may wait for the listener: about two seconds.
@@ -67,6 +68,15 @@ fn look(pictures: &Receiver<Coded>, outbox: &Outbox) {
             tracing::debug!(reason, "no snapshot");
         }
     }
+}
+
+/// Sends a snapshot of the first keyframe in a recording's media.
+///
+/// # Errors
+/// A sentence, if there is none or it cannot be decoded.
+pub fn picture(init: &[u8], media: &[u8], outbox: &Outbox) -> Result<(), String> {
+    let (config, data) = mp4::first_keyframe(init, media).ok_or("there is no keyframe in it")?;
+    develop(config, data, outbox)
 }
 
 /// Decodes one keyframe to a JPEG, in a pipeline that lives as long: a decoder that runs on would hold frames back.

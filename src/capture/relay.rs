@@ -20,7 +20,7 @@ use crate::base::clock;
 use crate::media::fragment::{Fragmenter, Tracks};
 use crate::media::ladder::Rung;
 use crate::media::passthrough::{Event, Passthrough};
-use crate::media::protocol::{FromWorker, SourceState};
+use crate::media::protocol::{FromWorker, Init, SourceState};
 
 const TICK: Duration = Duration::from_millis(50);
 /// A picture that stands still for this long is lost, ns; or for three frames of a slow source.
@@ -149,6 +149,16 @@ impl Relay {
         self.stand_in(&mut line, SourceState::PublisherGone);
         line.passthrough.forget();
         line.here = false;
+    }
+
+    /// The publisher is away, and what was on air of it is known by its init.
+    pub fn is_away(&self, init: &Init) {
+        if let Some(tracks) = Tracks::of(init) {
+            let mut line = self.lock();
+            line.passthrough.expect(&tracks);
+            line.standby = Some(Standby::prepare(slate_target(&tracks), slate_sound(&tracks), None));
+        }
+        self.gone();
     }
 
     /// A publisher is there.

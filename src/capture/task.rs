@@ -43,6 +43,7 @@ impl Running {
                 publisher.feed(tag.body.len(), |passthrough, now| passthrough.take(&tag, now));
             }
             (Self::Relay(publisher), ToWorker::Gone) => publisher.gone(),
+            (Self::Relay(publisher), ToWorker::StandIn(init)) => publisher.is_away(&init),
             _ => tracing::debug!("a message that this task has no use for"),
         }
     }

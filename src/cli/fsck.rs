@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::library::fsck::{self, Rebuilt, Report};
+use crate::library::fsck::{self, Fault, Rebuilt, Report};
 use crate::library::layout::{Layout, LayoutError};
 use crate::library::vod::LibraryError;
 use crate::store::{Db, StoreError};
@@ -61,21 +61,28 @@ fn execute(data: &Path, flags: &Flags) -> Result<Report, Refusal> {
         writeln!(out, "{:#}", serde_json::json!({ "clean": clean, "report": report, "rebuilt": rebuilt }))?;
         return Ok(report);
     }
-    if let Some(Rebuilt { reels, segments, broadcasts, not_understood }) = rebuilt {
+    if let Some(Rebuilt { reels, segments, broadcasts, not_understood, damaged }) = rebuilt {
         writeln!(out, "rebuilt: {reels} reels, {segments} segments, {broadcasts} broadcasts for staff alone")?;
         for id in not_understood {
             writeln!(out, "not understood: reel {id}")?;
         }
+        tell(&mut out, &damaged)?;
     }
-    for fault in &report.faults {
-        let reel = fault.reel.as_ref().map(|id| format!(" reel {id}")).unwrap_or_default();
-        let broadcast = fault.broadcast.as_ref().map(|id| format!(" of broadcast {id}")).unwrap_or_default();
-        writeln!(out, "{}:{reel}{broadcast}: {}", fault.code, fault.message)?;
-    }
+    tell(&mut out, &report.faults)?;
     let Report { broadcasts, reels, segments, bytes, faults } = &report;
     let outcome = if faults.is_empty() { String::from("clean") } else { format!("{} faults", faults.len()) };
     writeln!(out, "{outcome}: {broadcasts} broadcasts, {reels} reels, {segments} segments, {bytes} bytes")?;
     Ok(report)
+}
+
+/// One line for each.
+fn tell(out: &mut impl Write, faults: &[Fault]) -> io::Result<()> {
+    for Fault { code, reel, broadcast, message } in faults {
+        let reel = reel.as_ref().map(|id| format!(" reel {id}")).unwrap_or_default();
+        let broadcast = broadcast.as_ref().map(|id| format!(" of broadcast {id}")).unwrap_or_default();
+        writeln!(out, "{code}:{reel}{broadcast}: {message}")?;
+    }
+    Ok(())
 }
 
 /// A database that cannot be read is set aside and begun anew: recordings come back, accounts do not.

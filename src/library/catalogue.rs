@@ -116,6 +116,17 @@ impl Library {
         self.update(id, move |tx, id| Ok(broadcasts::set_thumbnail(tx, id, &jpeg)?)).await
     }
 
+    /// Notes that a broadcast is over beside the database, which may not take it in time: a start that finds the note does not
+    /// go on with the broadcast. It is on disk when this returns.
+    pub async fn note_over(&self, id: &str) -> io::Result<()> {
+        let (folder, id) = (self.layout.over(), id.to_owned());
+        let noted = tokio::task::spawn_blocking(move || {
+            File::create(folder.join(id))?;
+            File::open(&folder)?.sync_all()
+        });
+        noted.await.map_err(io::Error::other)?
+    }
+
     /// Closes a broadcast whose segments are all indexed.
     pub async fn finish(&self, id: &str, outcome: Outcome) -> Result<(), StoreError> {
         self.update(id, move |tx, id| {
@@ -127,6 +138,9 @@ impl Library {
             Ok(broadcasts::finish(tx, id, &Outcome { ended_at, ..outcome })?)
         })
         .await?;
+        // One that stays behind tells nothing that the row does not.
+        let note = self.layout.over().join(id);
+        let _ = tokio::task::spawn_blocking(move || std::fs::remove_file(note)).await;
         self.relabel().await
     }
 
@@ -186,7 +200,8 @@ impl Library {
             })
             .await?;
         self.forget(id);
-        self.sweep().await
+        self.sweep().await?;
+        Ok(())
     }
 
     /// Drops what is remembered of a recording.
@@ -200,29 +215,34 @@ impl Library {
         }
     }
 
-    /// Unlinks the files of marked reels and drops their rows.
-    pub(super) async fn sweep(&self) -> Result<(), LibraryError> {
+    /// Unlinks the files of marked reels and drops their rows. Whether nothing is left: what the disk does not let go stays
+    /// marked for the next time, and holds nothing else up.
+    pub(super) async fn sweep(&self) -> Result<bool, LibraryError> {
         let garbage = self.db.read(|connection| -> Result<_, StoreError> { Ok(media::garbage(connection)?) }).await?;
         if garbage.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         let layout = self.layout.clone();
-        let unlinked = tokio::task::spawn_blocking(move || -> io::Result<Vec<String>> {
-            for reel in &garbage {
-                let path = layout.reel(reel);
+        let unlinked = tokio::task::spawn_blocking(move || -> io::Result<_> {
+            let (mut gone, mut all) = (Vec::new(), true);
+            for reel in garbage {
+                let path = layout.reel(&reel);
                 // Whoever still reads it must not keep its room.
                 let _ = std::fs::OpenOptions::new().write(true).open(&path).and_then(|file| file.set_len(0));
                 match std::fs::remove_file(path) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                    _ => {}
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        tracing::error!(%error, reel, "a deleted reel cannot be unlinked");
+                        all = false;
+                    }
+                    _ => gone.push(reel),
                 }
             }
             File::open(layout.reels())?.sync_all()?;
-            Ok(garbage)
+            Ok((gone, all))
         });
-        let unlinked = unlinked.await.map_err(io::Error::other)??;
-        self.db.write(move |tx| -> Result<(), StoreError> { Ok(media::drop_garbage(tx, &unlinked)?) }).await?;
-        Ok(())
+        let (gone, all) = unlinked.await.map_err(io::Error::other)??;
+        self.db.write(move |tx| -> Result<(), StoreError> { Ok(media::drop_garbage(tx, &gone)?) }).await?;
+        Ok(all)
     }
 
     /// A small value that belongs to the data directory, by its name.

@@ -37,10 +37,15 @@ pub struct Report {
     pub faults: Vec<Fault>,
 }
 
+impl Fault {
+    fn of_reel(code: &'static str, reel: &str, broadcast: &str, message: String) -> Fault {
+        Fault { code, reel: Some(reel.to_owned()), broadcast: Some(broadcast.to_owned()), message }
+    }
+}
+
 impl Report {
     fn fault(&mut self, code: &'static str, reel: &media::Reel, message: String) {
-        let (reel, broadcast) = (Some(reel.id.clone()), Some(reel.broadcast_id.clone()));
-        self.faults.push(Fault { code, reel, broadcast, message });
+        self.faults.push(Fault::of_reel(code, &reel.id, &reel.broadcast_id, message));
     }
 }
 
@@ -161,6 +166,8 @@ pub struct Rebuilt {
     pub broadcasts: u64,
     /// Files that are no reels of ours, or cannot be read: left as they are.
     pub not_understood: Vec<String>,
+    /// What was left out, since it is not as it was written: gaps of the recordings.
+    pub damaged: Vec<Fault>,
 }
 
 /// Makes the index of all reels again from the files alone, in one transaction. For the caller that holds the directory's
@@ -169,7 +176,7 @@ pub fn rebuild(layout: &Layout, db: &Db) -> Result<Rebuilt, LibraryError> {
     let mut rebuilt = Rebuilt::default();
     let mut scans = BTreeMap::new();
     for id in reel_files(layout)? {
-        match File::open(layout.reel(&id)).and_then(|file| scan::scan(&file, &id, 0)) {
+        match File::open(layout.reel(&id)).and_then(|file| scan::salvage(&file, &id)) {
             Ok(scan) if scan.about.is_some() => drop(scans.insert(id, scan)),
             _ => rebuilt.not_understood.push(id),
         }
@@ -189,8 +196,18 @@ pub fn rebuild(layout: &Layout, db: &Db) -> Result<Rebuilt, LibraryError> {
             media::insert_init(tx, &about.broadcast, about.rendition, about.init, &about.init(scan.init))?;
             media::insert_reel(tx, &id, &about.broadcast, about.rendition, about.epoch_us / 1000)?;
             media::set_reel_length(tx, &id, scan.length)?;
-            for found in scan.segments.iter().filter(|found| found.sound) {
-                media::insert_segment(tx, &about.broadcast, about.rendition, &found.row)?;
+            let mut damaged = |message| {
+                rebuilt.damaged.push(Fault::of_reel("damaged", &id, &about.broadcast, message));
+            };
+            for bytes in &scan.damage {
+                damaged(format!("bytes {} to {} cannot be understood", bytes.start, bytes.end));
+            }
+            for scan::Found { row, sound } in &scan.segments {
+                if !sound {
+                    damaged(format!("segment {}: the bytes have changed", row.segment.msn));
+                    continue;
+                }
+                media::insert_segment(tx, &about.broadcast, about.rendition, row)?;
                 rebuilt.segments += 1;
             }
             rebuilt.reels += 1;

@@ -74,9 +74,9 @@ impl Layout {
             }
             Err(error) => return Err(LayoutError::Io { path: version, error }),
         }
-        let reels = layout.reels();
-        let made = std::fs::create_dir_all(&reels).and_then(|()| File::open(root)?.sync_all());
-        made.map_err(|error| LayoutError::Io { path: reels, error })?;
+        let folders = [layout.reels(), layout.over()];
+        let made = folders.iter().try_for_each(std::fs::create_dir_all).and_then(|()| File::open(root)?.sync_all());
+        made.map_err(|error| LayoutError::Io { path: root.to_owned(), error })?;
         Ok(layout)
     }
 
@@ -122,6 +122,11 @@ impl Layout {
     fn refuses_writes(&self) -> bool {
         let opened = std::fs::OpenOptions::new().write(true).open(self.root.join("version"));
         opened.is_err_and(|error| error.kind() == io::ErrorKind::ReadOnlyFilesystem)
+    }
+
+    /// Empty files, each named by a broadcast that is over and whose row may not say so yet.
+    pub fn over(&self) -> PathBuf {
+        self.root.join("over")
     }
 
     /// Where a start puts what it does not understand.

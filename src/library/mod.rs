@@ -14,6 +14,7 @@ pub mod retention;
 mod scan;
 pub mod scrub;
 pub mod space;
+mod thumbnail;
 pub mod vod;
 
 pub use vod::Library;

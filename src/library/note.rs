@@ -118,6 +118,11 @@ impl Note {
     }
 }
 
+/// Where in `bytes` something begins that looks like the head of a note.
+pub fn places(bytes: &[u8]) -> impl Iterator<Item = usize> {
+    bytes.windows(HEADER).enumerate().filter(|(_, head)| &head[4..8] == b"uuid" && head[8..] == UUID).map(|(at, _)| at)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

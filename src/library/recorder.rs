@@ -273,6 +273,7 @@ impl Writer {
             if self.layout.space()?.free < self.limits.min_free {
                 return Err(io::ErrorKind::StorageFull.into());
             }
+            self.cut_segment(rendition);
         }
         let Some(track) = self.tracks.get_mut(&rendition) else { return Ok(()) };
         if let Some(segment) = begins {
@@ -307,8 +308,19 @@ impl Writer {
         }
     }
 
+    /// A segment whose end does not come, since a write failed or the queue was full: what is there of it is kept.
+    fn cut_segment(&mut self, rendition: u8) {
+        let reel = self.tracks.get_mut(&rendition).and_then(|track| track.reel.as_mut());
+        match reel.map(|reel| reel.cut_segment(&self.layout)) {
+            Some(Ok(cut)) => self.due.complete.extend(cut.map(|row| (rendition, row))),
+            Some(Err(error)) => tracing::error!(%error, broadcast = self.about.broadcast, "a part of it is left out"),
+            None => {}
+        }
+    }
+
     fn close_reel(&mut self, rendition: u8) {
         self.sync(rendition);
+        self.cut_segment(rendition);
         let reel = self.tracks.get_mut(&rendition).and_then(|track| track.reel.take());
         self.due.closed.extend(reel.map(Reel::close));
     }

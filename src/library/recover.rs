@@ -4,7 +4,7 @@
 //!
 //! Nothing is deleted. The torn end of a write is cut off; what is not understood is moved to the folder `set-aside`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -41,7 +41,7 @@ impl Library {
         let (layout, db) = (self.layout.clone(), self.db.clone());
         tokio::task::spawn_blocking(move || {
             adopt(&layout, &db)?;
-            settle(&db, resume_s)
+            settle(&layout, &db, resume_s)
         })
         .await
         .map_err(io::Error::other)?
@@ -159,7 +159,9 @@ fn keep_rest(layout: &Layout, id: &str, file: &File, from: u64) -> io::Result<()
 }
 
 /// Closes what was on air, but for what may go on.
-fn settle(db: &Db, resume_s: u32) -> Result<Vec<Interrupted>, LibraryError> {
+fn settle(layout: &Layout, db: &Db, resume_s: u32) -> Result<Vec<Interrupted>, LibraryError> {
+    let over = noted_over(layout)?;
+    let ended = over.clone();
     let interrupted = db.write_blocking(move |tx| -> Result<_, StoreError> {
         let mut interrupted = Vec::new();
         for id in broadcasts::unfinished(tx)? {
@@ -171,7 +173,7 @@ fn settle(db: &Db, resume_s: u32) -> Result<Vec<Interrupted>, LibraryError> {
             // Media may lie a little ahead of the clock: what follows begins behind it all the same.
             let base_ns = base_ns + age_ns.min(0);
             let young = (AHEAD_NS..=i64::from(resume_s) * 1_000_000_000).contains(&age_ns);
-            if young && resume_s > 0 && end.is_some() {
+            if young && resume_s > 0 && end.is_some() && !ended.contains(&id) {
                 broadcasts::set_timeline(tx, &id, clock::boot(), base_ns)?;
                 interrupted.push(Interrupted { broadcast, recorded, base_ns });
             } else {
@@ -181,7 +183,16 @@ fn settle(db: &Db, resume_s: u32) -> Result<Vec<Interrupted>, LibraryError> {
         }
         Ok(interrupted)
     })?;
+    for id in over {
+        let _ = std::fs::remove_file(layout.over().join(id));
+    }
     Ok(interrupted)
+}
+
+/// Broadcasts that somebody ended, whatever their rows say.
+fn noted_over(layout: &Layout) -> io::Result<HashSet<String>> {
+    let folder = std::fs::read_dir(layout.over())?;
+    folder.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
 }
 
 /// Closes all that is on air, in a copy of the database: a backup holds recordings, and nothing that goes on by itself.

@@ -6,9 +6,10 @@ use std::io::{self, Write};
 
 use super::layout::Layout;
 use super::note::{About, Begin, End, Note};
+use super::scan;
 use crate::base::ids;
 use crate::media::window::Segment;
-use crate::store::media::{Closed, Location};
+use crate::store::media::{Closed, IndexedSegment, Location};
 
 /// A reel that is being written.
 pub struct Reel {
@@ -20,8 +21,16 @@ pub struct Reel {
     /// The directory entry is on disk too.
     named: bool,
     hash: blake3::Hasher,
-    /// Where the open segment's parts began, and the checksum of its bytes so far.
-    segment: Option<(u64, u32)>,
+    segment: Option<Open>,
+}
+
+/// The segment that is being written.
+struct Open {
+    /// Where its note is, and where its parts began.
+    note: u64,
+    offset: u64,
+    /// Checksum of its bytes so far.
+    crc32c: u32,
 }
 
 impl Reel {
@@ -54,27 +63,34 @@ impl Reel {
         self.segment.is_some()
     }
 
-    /// The next bytes are this segment's. An open one is forgotten: its bytes stay, but no row will name them until the
-    /// next start looks at them.
+    /// The next bytes are this segment's.
     pub fn begin_segment(&mut self, segment: &Segment) -> io::Result<()> {
         self.segment = None;
+        let note = self.length;
         self.write(&[&Note::Begin(Begin::of(segment)).encode()])?;
-        self.segment = Some((self.length, 0));
+        self.segment = Some(Open { note, offset: self.length, crc32c: 0 });
         Ok(())
+    }
+
+    /// Nothing is added to the open segment any more, though its end is missing. What is there of it, if anything.
+    pub fn cut_segment(&mut self, layout: &Layout) -> io::Result<Option<IndexedSegment>> {
+        let Some(open) = self.segment.take() else { return Ok(None) };
+        let scan = scan::scan(&File::open(layout.reel(&self.id))?, &self.id, open.note)?;
+        Ok(scan.segments.into_iter().next().map(|found| found.row))
     }
 
     /// Appends a part to the open segment.
     pub fn append(&mut self, part: &[u8]) -> io::Result<()> {
         self.write(&[part])?;
-        if let Some((_, checksum)) = &mut self.segment {
-            *checksum = crc32c::crc32c_append(*checksum, part);
+        if let Some(open) = &mut self.segment {
+            open.crc32c = crc32c::crc32c_append(open.crc32c, part);
         }
         Ok(())
     }
 
     /// The open segment is complete. Where it is, and whether the file could be told so too.
     pub fn end_segment(&mut self, duration: u64) -> Option<(Location, io::Result<()>)> {
-        let (offset, crc32c) = self.segment.take()?;
+        let Open { offset, crc32c, .. } = self.segment.take()?;
         let location = Location { reel_id: self.id.clone(), offset, length: self.length - offset, crc32c };
         let told = self.write(&[&Note::End(End { duration, crc32c }).encode()]);
         Some((location, told))

@@ -2,6 +2,7 @@
 //! [`next`] decides and is pure; the rest carries it out, one broadcast at a time.
 
 use std::fmt;
+use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -237,7 +238,8 @@ impl Library {
         };
         self.db.write(purge).await?;
         self.forget(&id);
-        self.sweep().await
+        // Else one recording after the other would go, and make no room.
+        if self.sweep().await? { Ok(()) } else { Err(io::Error::other("its files cannot be unlinked").into()) }
     }
 
     /// Deletes everything in the trash on behalf of `by`; how many there were.

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use bytes::Bytes;
@@ -17,6 +18,9 @@ const LONGEST_INIT: u32 = 1 << 20;
 /// No fragment is longer, bytes: the frame in which it came from the worker was not.
 const LONGEST_FRAGMENT: u64 = crate::media::protocol::MAX_FRAME as u64;
 
+/// Bytes that are searched for a note at once.
+const WINDOW: u64 = 1 << 20;
+
 /// What a reel holds.
 #[derive(Debug)]
 pub struct Scan {
@@ -30,6 +34,8 @@ pub struct Scan {
     pub length: u64,
     /// What lies behind `whole` is more than the torn end of a write.
     pub strange: bool,
+    /// What [`salvage`] stepped over.
+    pub damage: Vec<Range<u64>>,
 }
 
 #[derive(Debug)]
@@ -40,11 +46,28 @@ pub struct Found {
     pub sound: bool,
 }
 
-/// Reads a reel's head, then what lies from byte `from` on; from the first segment, with 0.
+/// Reads a reel's head, then what lies from byte `from` on; from the first segment, with 0. It stops at the first thing that
+/// is not understood.
 pub fn scan(file: &File, reel_id: &str, from: u64) -> io::Result<Scan> {
+    read(file, reel_id, from, false)
+}
+
+/// Reads a whole reel; what is not understood is stepped over, up to the next note.
+pub fn salvage(file: &File, reel_id: &str) -> io::Result<Scan> {
+    read(file, reel_id, 0, true)
+}
+
+fn read(file: &File, reel_id: &str, from: u64, past_damage: bool) -> io::Result<Scan> {
     let length = file.metadata()?.len();
-    let mut scan =
-        Scan { about: None, init: Bytes::new(), segments: Vec::new(), whole: 0, length, strange: length > 0 };
+    let mut scan = Scan {
+        about: None,
+        init: Bytes::new(),
+        segments: Vec::new(),
+        whole: 0,
+        length,
+        strange: length > 0,
+        damage: Vec::new(),
+    };
     let Some((about, init, end)) = head(file, length)? else { return Ok(scan) };
     (scan.whole, scan.strange) = (end.max(from), false);
     let reader = Reader { file, length, nal_length: mp4::nal_length_size(&init) };
@@ -68,6 +91,14 @@ pub fn scan(file: &File, reel_id: &str, from: u64) -> io::Result<Scan> {
                 if let Some(open) = &mut open {
                     open.add(&bytes, fragment);
                 }
+            }
+            // A segment of which something is missing in the middle cannot be played: it ends here, and the next note tells
+            // of the next one.
+            _ if past_damage => {
+                scan.segments.extend(open.take().and_then(|open| open.close(reel_id, number, None)));
+                let next = reader.next_note(scan.whole + 1)?;
+                scan.damage.push(scan.whole..next);
+                scan.whole = next;
             }
             Step::Torn => break,
             _ => {
@@ -129,6 +160,23 @@ impl Reader<'_> {
             }
             _ => Ok(Step::Strange),
         }
+    }
+
+    /// Where the next note that can be read begins, from byte `from` on; else the file's end. Boxes' sizes are not asked: they
+    /// may be what is damaged.
+    fn next_note(&self, mut from: u64) -> io::Result<u64> {
+        while from < self.length {
+            let Some(bytes) = self.read(from, WINDOW.min(self.length - from))? else { break };
+            for place in note::places(&bytes) {
+                let at = from + place as u64;
+                if matches!(self.next(at)?, Step::Note(..)) {
+                    return Ok(at);
+                }
+            }
+            // A header may lie across the windows' edge.
+            from += (bytes.len() - note::HEADER.min(bytes.len() - 1)) as u64;
+        }
+        Ok(self.length)
     }
 
     fn header(&self, at: u64) -> io::Result<Option<(u64, [u8; 4])>> {
@@ -230,9 +278,43 @@ mod tests {
     }
 
     fn scan_of(bytes: &[u8]) -> Scan {
+        scan(&file_of(bytes), "r", 0).unwrap()
+    }
+
+    fn file_of(bytes: &[u8]) -> File {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
-        scan(&file, "r", 0).unwrap()
+        file
+    }
+
+    /// Whichever byte behind the head is wrong, at most the segment in which it lies is lost, and nothing untrue is told of
+    /// the others.
+    #[test]
+    fn one_damaged_byte_costs_one_segment() {
+        let data = tempfile::tempdir().unwrap();
+        let (_, bytes) = reel(&Layout::open(data.path()).unwrap());
+        let told = |scan: &Scan| -> Vec<IndexedSegment> {
+            scan.segments
+                .iter()
+                .filter(|found| found.sound && !found.row.segment.cut)
+                .map(|found| found.row.clone())
+                .collect()
+        };
+        let whole = told(&scan_of(&bytes));
+        let head = whole[0].location.offset as usize - note::HEADER - 60;
+        let mut costs = [0; 2];
+        for place in head..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[place] ^= 0xff;
+            let scan = salvage(&file_of(&damaged), "r").unwrap();
+            assert_eq!(scan.whole, bytes.len() as u64, "byte {place}");
+            let kept = told(&scan);
+            let lost = whole.iter().filter(|row| !kept.contains(row)).count();
+            assert!(lost <= 1 && kept.iter().all(|row| whole.contains(row)), "byte {place}: {kept:?}");
+            costs[lost] += 1;
+        }
+        println!("no segment lost: {}, one: {}", costs[0], costs[1]);
+        assert!(costs[1] > costs[0], "a byte of media costs its segment");
     }
 
     #[test]
@@ -287,12 +369,14 @@ mod tests {
                     _ => bytes[place..].iter_mut().zip(with).for_each(|(byte, with)| *byte = with),
                 }
             }
-            let scan = scan_of(&bytes);
-            prop_assert!(scan.whole <= scan.length && scan.length == bytes.len() as u64);
-            for Found { row: IndexedSegment { location, .. }, .. } in &scan.segments {
-                prop_assert!(location.offset + location.length <= scan.whole);
-                let (from, to) = (location.offset as usize, (location.offset + location.length) as usize);
-                prop_assert_eq!(crc32c::crc32c(&bytes[from..to]), location.crc32c);
+            let file = file_of(&bytes);
+            for scan in [scan(&file, "r", 0).unwrap(), salvage(&file, "r").unwrap()] {
+                prop_assert!(scan.whole <= scan.length && scan.length == bytes.len() as u64);
+                for Found { row: IndexedSegment { location, .. }, .. } in &scan.segments {
+                    prop_assert!(location.offset + location.length <= scan.whole);
+                    let (from, to) = (location.offset as usize, (location.offset + location.length) as usize);
+                    prop_assert_eq!(crc32c::crc32c(&bytes[from..to]), location.crc32c);
+                }
             }
         }
     }

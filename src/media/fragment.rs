@@ -37,6 +37,19 @@ pub struct Tracks {
     pub frame_rate_milli: u32,
 }
 
+impl Tracks {
+    /// What an init says of them; none where it is not one of ours.
+    pub fn of(init: &Init) -> Option<Tracks> {
+        let (avcc, asc) = mp4::configurations(&init.bytes)?;
+        Some(Tracks {
+            video: VideoConfig::parse(avcc).ok()?,
+            audio: asc.map(AudioConfig::parse).transpose().ok()?,
+            part_target: init.part_target,
+            frame_rate_milli: init.frame_rate_milli,
+        })
+    }
+}
+
 /// One access unit, length-prefixed NAL units.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VideoFrame {

@@ -188,8 +188,41 @@ pub struct Fragment {
 /// Bytes of the length before each NAL unit, as an initialisation section says (ISO/IEC 14496-15, 5.3.3.1); 4 where it does
 /// not.
 pub fn nal_length_size(init: &[u8]) -> usize {
-    let record = init.windows(4).position(|name| name == b"avcC").and_then(|at| init.get(at + 8));
-    record.map_or(4, |byte| usize::from(byte & 3) + 1)
+    avc_record(init).and_then(|record| record.get(4)).map_or(4, |byte| usize::from(byte & 3) + 1)
+}
+
+/// The `avcC` record and, where there is sound, the AudioSpecificConfig of an [`initialisation`] section.
+pub fn configurations(init: &[u8]) -> Option<(Bytes, Option<Bytes>)> {
+    let record = Bytes::copy_from_slice(avc_record(init)?);
+    let mut rest = init;
+    Ftyp::decode(&mut rest).ok()?;
+    let moov = Moov::decode(&mut rest).ok()?;
+    let mut codecs = moov.trak.into_iter().flat_map(|trak| trak.mdia.minf.stbl.stsd.codecs);
+    let sound = codecs.find_map(|codec| match codec {
+        Codec::Mp4a(mp4a) => mp4a.esds.es_desc.dec_config.dec_specific,
+        _ => None,
+    });
+    Some((record, sound.map(|specific| specific.raw.into())))
+}
+
+/// The first keyframe of fragments as [`chunk`] writes them, and the `avcC` record of their initialisation section by which
+/// it is decoded. None where there is no keyframe, or not all of it.
+pub fn first_keyframe(init: &[u8], fragments: &[u8]) -> Option<(Bytes, Bytes)> {
+    let record = Bytes::copy_from_slice(avc_record(init)?);
+    let moof = Moof::decode(&mut &fragments[..]).ok()?;
+    let traf = moof.traf.iter().find(|traf| traf.tfhd.track_id == VIDEO_TRACK)?;
+    let run = traf.trun.first()?;
+    let sample = (&run.samples).into_iter().next().filter(|sample| sample.flags == Some(SYNC))?;
+    let at = usize::try_from(run.data_offset?).ok()?;
+    let data = fragments.get(at..at.checked_add(usize::try_from(sample.size?).ok()?)?)?;
+    Some((record, Bytes::copy_from_slice(data)))
+}
+
+/// The body of the `avcC` box of an initialisation section.
+fn avc_record(init: &[u8]) -> Option<&[u8]> {
+    let name = init.windows(4).position(|name| name == b"avcC")?;
+    let size = u32::from_be_bytes(init.get(name.checked_sub(4)?..name)?.try_into().ok()?);
+    init.get(name + 4..(name + usize::try_from(size).ok()?).checked_sub(4)?)
 }
 
 /// Zero bytes in a row that no encoder writes: emulation prevention allows two inside a NAL unit (ISO/IEC 14496-10, 7.4.1),

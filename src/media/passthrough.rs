@@ -175,6 +175,11 @@ impl Passthrough {
         (cut, fragmenter)
     }
 
+    /// What comes is to be as it was: no sound is waited for where there was none.
+    pub fn expect(&mut self, tracks: &Tracks) {
+        self.silent = tracks.audio.is_none();
+    }
+
     /// Forgets the source, which is gone; the next one begins anew. To be called when it has left the air, or was never on.
     pub fn forget(&mut self) {
         let (waits, frames, dropped) = (self.waits, self.frames, self.dropped);

@@ -66,6 +66,11 @@ impl Settled {
                 } else {
                     self.push_missing(before, segment, epoch_us);
                 }
+                if before.cut && before.msn + 1 == segment.msn {
+                    // No number between them can say what is missing.
+                    self.push(&Segment { discontinuity: true, ..segment.clone() }, false, epoch_us);
+                    continue;
+                }
             }
             self.push(segment, false, epoch_us);
         }

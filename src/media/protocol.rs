@@ -28,6 +28,9 @@ pub enum ToWorker {
     Tag(FlvTag),
     /// The publisher is gone: its media is complete, the slate stands in for it, and tags that follow are another session's.
     Gone,
+    /// The publisher is away, and was before this worker began (only with [`Task::Publisher`], first of all): the slate stands
+    /// in at once for what is described here, which was on air last.
+    StandIn(Init),
     /// Flush what is whole, say [`FromWorker::Ended`], exit 0.
     Stop,
 }
@@ -51,6 +54,9 @@ pub enum Task {
     Publisher { part_ms: u32, not_before: u64 },
     /// Watch cameras and microphones; send [`FromWorker::Devices`] at once and at each change.
     Devices,
+    /// Make a small picture of a recording: of the first keyframe in `media`, whole fragments of it, by its `init`. Sends
+    /// [`FromWorker::Snapshot`] or a fatal [`FromWorker::Error`], and exits.
+    Picture { init: Bytes, media: Bytes },
     /// Time each encoder that exists at 1280x720; send [`FromWorker::Encoders`]; exit 0.
     Encoders,
 }

@@ -417,6 +417,12 @@ pub fn thumbnail(connection: &Connection, id: &str) -> Result<Option<Vec<u8>>> {
     Ok(thumbnail.flatten())
 }
 
+/// Ids of recordings without a thumbnail, in the order in which they were made.
+pub fn without_thumbnail(connection: &Connection) -> Result<Vec<String>> {
+    let sql = "SELECT id FROM broadcasts WHERE state = 'ended' AND recorded AND thumbnail IS NULL ORDER BY rowid";
+    connection.prepare_cached(sql)?.query_map([], |row| row.get(0))?.collect()
+}
+
 pub fn set_thumbnail(connection: &Connection, id: &str, jpeg: &[u8]) -> Result<()> {
     connection.execute("UPDATE broadcasts SET thumbnail = ?2 WHERE id = ?1", params![id, jpeg])?;
     Ok(())

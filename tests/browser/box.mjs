@@ -11,11 +11,12 @@ const STOP_MS = 8_000;
 export const ADMIN = { username: 'dr.wulan', password: 'empat kata yang panjang' };
 
 /**
- * @param {{bin?: string, env?: object, admin?: boolean, https?: boolean}} options
- *   admin: the box has its first admin already; https: it listens for HTTPS, too, with a certificate of its own.
- * @returns {Promise<{url: string, https?: string, rtmp: string, setup?: string, pid: number, stop: () => Promise<number|null>, killAndRestart: () => Promise<void>, log: () => string}>}
+ * @param {{bin?: string, env?: object, admin?: boolean, https?: boolean, disk?: string}} options
+ *   admin: the box has its first admin already; https: it listens for HTTPS, too, with a certificate of its own;
+ *   disk: its data lies on a disk of its own of this size (`64m`), which takes root.
+ * @returns {Promise<{url: string, https?: string, rtmp: string, setup?: string, pid: number, data: string, stop: () => Promise<number|null>, killAndRestart: () => Promise<void>, log: () => string}>}
  */
-export async function startBox({ bin = process.env.SIARAN_BIN, env = {}, admin = false, https = false } = {}) {
+export async function startBox({ bin = process.env.SIARAN_BIN, env = {}, admin = false, https = false, disk } = {}) {
   if (!bin) throw new Error('SIARAN_BIN names the program to test');
   // The program reads its settings from SIARAN_…; those of whoever runs the tests are not meant.
   const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('SIARAN_')));
@@ -27,7 +28,11 @@ export async function startBox({ bin = process.env.SIARAN_BIN, env = {}, admin =
   let [out, err] = ['', ''];
   const run = (addresses) => {
     out = '';
-    child = spawn(bin, ['serve', '--data', data, ...addresses], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...clean, ...env } });
+    const serve = [bin, 'serve', '--data', data, ...addresses];
+    // In a namespace of its own, the disk is gone with the program.
+    const mount = `mount -t tmpfs -o size=${disk},mode=700 tmpfs "$0" && exec "$@"`;
+    const [command, ...rest] = disk ? ['unshare', '--mount', 'sh', '-c', mount, data, ...serve] : serve;
+    child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...clean, ...env } });
     child.stdout.setEncoding('utf8').on('data', (text) => { out += text; });
     child.stderr.setEncoding('utf8').on('data', (text) => { err += text; });
     gone = new Promise((resolve) => { child.once('exit', resolve); });
@@ -61,7 +66,7 @@ export async function startBox({ bin = process.env.SIARAN_BIN, env = {}, admin =
     run(['--http', at(url), '--https', at(addresses.https), '--rtmp', at(addresses.rtmp)]);
     await until(() => /^ready /m.test(out), START_MS);
   };
-  return { url, https: addresses.https, rtmp: addresses.rtmp, setup, get pid() { return child.pid; }, stop, killAndRestart, log: () => err };
+  return { url, https: addresses.https, rtmp: addresses.rtmp, setup, data, get pid() { return child.pid; }, stop, killAndRestart, log: () => err };
 }
 
 /** Calls the box's API as its admin. */

@@ -1,8 +1,10 @@
 // A box without room to record: the studio asks in words, and what is on air without a recording says so everywhere.
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { look, moving, openBrowser, visitor } from './browser.mjs';
-import { startBox } from './box.mjs';
+import { PATIENCE, look, moving, openBrowser, visitor } from './browser.mjs';
+import { ADMIN, signedIn, startBox, until } from './box.mjs';
 
 let box;
 let browser;
@@ -57,4 +59,44 @@ test('going live without room is a question with three answers', async () => {
   // The question is a refusal, which the browser's console notes.
   const complaints = [...staff.complaints, ...viewer.complaints].filter((text) => !/409 \(Conflict\)/.test(text));
   assert.deepEqual(complaints, []);
+});
+
+test('the trash makes the room that is missing', async (t) => {
+  const small = await startBox({ disk: '96m', env: { SIARAN_MIN_FREE_BYTES: '4000000', SIARAN_VIDEO_HEIGHT: '240', SIARAN_GO_LIVE_ROOM_S: '20' } });
+  t.after(() => small.stop());
+  const { page, complaints } = await visitor(browser, small.url, { locale: 'en-GB' });
+  await page.goto(small.setup);
+  await page.fill('[name=username]', ADMIN.username);
+  await page.fill('[name=password]', ADMIN.password);
+  await page.fill('[name=password_again]', ADMIN.password);
+  await page.click('main button[type=submit]');
+  await page.waitForURL('**/studio**');
+  const call = await signedIn(small);
+  const { id } = await call('POST', '/broadcasts', { title: 'Nobody wants it', source: 'test' });
+  await until(async () => (await call('GET', `/broadcasts/${id}`)).duration_s > 8, PATIENCE);
+  await call('POST', `/broadcasts/${id}/end`);
+  // Else it may go by itself.
+  await call('PATCH', `/broadcasts/${id}`, { pinned: true });
+  await call('DELETE', `/broadcasts/${id}`);
+  const before = await call('GET', '/storage');
+  assert.ok(before.trash > 500_000, `${before.trash} bytes in the trash`);
+  const wanted = (before.bitrate_bps / 8) * 20;
+  const filler = Math.floor(before.free - before.reserve - wanted + before.trash / 2);
+  assert.ok(filler > 0, `${filler}`);
+  writeFileSync(join('/proc', `${small.pid}`, 'root', small.data, 'filler'), Buffer.alloc(filler, 1));
+
+  await page.goto('/studio');
+  await page.check('input[name=source][value=test]');
+  await page.click('[data-go]');
+  await page.waitForSelector('[data-no-room]:not([hidden])');
+  await look(page, 'the studio asks, and the trash is not empty');
+  assert.equal((await call('GET', '/storage')).trash, before.trash, 'nothing goes before the answer');
+  await page.click('[data-no-room] [name=free_trash]');
+  await page.waitForSelector('[data-air]:not([data-air=""])');
+  assert.equal((await call('GET', '/storage')).trash, 0);
+  const live = await until(async () => (await call('GET', '/broadcasts?state=live')).items[0], PATIENCE);
+  assert.equal(live.recorded, true);
+  await page.waitForSelector('[data-air-unrecorded]', { state: 'hidden' });
+  await call('POST', `/broadcasts/${live.id}/end`);
+  assert.deepEqual(complaints.filter((text) => !/409 \(Conflict\)/.test(text)), []);
 });

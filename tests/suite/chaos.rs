@@ -263,7 +263,10 @@ impl Scene {
         };
         match fault {
             Fault::WorkerKilled => workers(self.server(), Signal::KILL),
-            Fault::WorkerCrashed => workers(self.server(), Signal::SEGV),
+            Fault::WorkerCrashed => {
+                crash(self.server());
+                until("the log to say so", || self.server().log().contains("signal: 11").then_some(()));
+            }
             Fault::WorkerStopped => workers(self.server(), Signal::STOP),
             Fault::ProgramKilled => {
                 self.kill();
@@ -311,6 +314,19 @@ impl Scene {
             }
         }
     }
+}
+
+/// SIGSEGV to all workers until none of them is left: the first one a Rust program takes for a question about its stack, and
+/// goes on without the handler that was asked. A fault of its own would come again at once.
+fn crash(server: &Server) {
+    let before = server.workers();
+    until("the workers to crash", || {
+        let left: Vec<_> = server.workers().into_iter().filter(|worker| before.contains(worker)).collect();
+        for worker in &left {
+            let _ = kill_process(*worker, Signal::SEGV);
+        }
+        left.is_empty().then_some(())
+    });
 }
 
 /// A request whose answer nobody reads.

@@ -1,7 +1,8 @@
 //! A disk that refuses writes or syncs in mid-broadcast, by a library that is preloaded into the real program
 //! (`disk_faults.c`): live goes on, everybody is told, the recording goes on by itself.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,10 +11,9 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::playlist_rules::Playlist;
-use crate::power::{Seen, fsck};
-use crate::restart::decode;
+use crate::power::{Disk, Seen, fsck};
 use crate::room::{check_database, health, live_goes_on, studio_status, until_alarm, until_well};
-use crate::server::{ADMIN, SMALL, Server, add_account, new_data, serve_command, until};
+use crate::server::{ADMIN, SMALL, Server, add_account, decode, new_data, serve_command, until};
 use crate::tools;
 
 const EIO: i32 = 5;
@@ -106,6 +106,25 @@ fn listed_gaps(playlist: &Playlist) -> usize {
     playlist.segments.iter().filter(|segment| segment.gap).count()
 }
 
+/// What reels hold of media, rows name: nothing that reached the disk is left out.
+fn all_is_indexed(data: &Path) {
+    let database = rusqlite::Connection::open(data.join("siaran.db")).expect("a database");
+    for entry in std::fs::read_dir(data.join("reels")).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let bytes = std::fs::read(&path).expect("it can be read");
+        let (mut at, mut media) = (0, 0);
+        while let Some(head) = bytes.get(at..at + 8) {
+            let size = u32::from_be_bytes(head[..4].try_into().expect("four")) as usize;
+            media += if matches!(&head[4..], b"moof" | b"mdat") { size } else { 0 };
+            at += size.max(8);
+        }
+        let reel = path.file_stem().expect("a name").to_str().expect("a plain name");
+        let sql = "SELECT coalesce(sum(length), 0) FROM segments WHERE reel_id = ?1";
+        let named: usize = database.query_row(sql, [reel], |row| row.get(0)).expect("a sum");
+        assert_eq!(named, media, "bytes in {reel}");
+    }
+}
+
 /// A fault of the reels in mid-broadcast, mended after some seconds.
 fn reels_fail(calls: Calls, errno: i32) {
     let disk = Faulty::start();
@@ -138,6 +157,7 @@ fn reels_fail(calls: Calls, errno: i32) {
     fsck(server.data.path());
 
     let server = disk.restart();
+    all_is_indexed(server.data.path());
     ended.still_holds(&server);
     after.still_holds(&server);
     decode(&server, &id);
@@ -224,23 +244,86 @@ fn an_end_that_cannot_be_saved_says_so_and_is_saved_later() {
     decode(server, &id);
     let server = disk.restart();
     seen.still_holds(&server);
+}
 
-    // The program ends before the disk comes back: the next start takes in what is in the reels.
-    let data = server.data.clone();
-    drop(server);
-    let disk = Faulty::start_on(&data);
+/// The program ends before the disk comes back: the next start takes in what is in the reels, and does not put on air again
+/// what somebody has ended.
+fn ended_and_never_saved(stop: impl FnOnce(&mut Server)) {
+    let disk = Faulty::start();
     let id = disk.server.go_live("Never saved");
     disk.server.until_duration(&id, 5.0);
     disk.fail(Calls::Writes, EIO, "siaran.db");
-    assert_eq!(disk.server.call("POST", &format!("/broadcasts/{id}/end"), None).0, 503);
+    let (status, reply) = disk.server.call("POST", &format!("/broadcasts/{id}/end"), None);
+    assert_eq!((status, &reply["code"]), (503, &json!("not_saved_yet")), "{reply}");
     let seen = Seen::take(&disk.server, &id);
     let Faulty { mut server, .. } = disk;
-    let begin = Instant::now();
-    server.terminate();
-    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    let data = server.data.clone();
+    stop(&mut server);
     drop(server);
-    let server = Server::start_on(&data, &[SMALL, &["--resume-s", "0"]].concat());
+    let server = Server::start_on(&data, SMALL);
+    assert_eq!(server.broadcast(&id)["state"], "ended");
     let recording = seen.still_holds(&server);
+    assert!(recording.ended);
     assert_eq!((recording.duration(), listed_gaps(&recording)), (seen.playlist.duration(), 0));
+    assert_eq!(std::fs::read_dir(data.path().join("over")).expect("a folder").count(), 0, "the row says it now");
     fsck(data.path());
+}
+
+#[test]
+fn an_end_that_was_not_saved_outlives_a_stop() {
+    ended_and_never_saved(|server| {
+        let begin = Instant::now();
+        server.terminate();
+        assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    });
+}
+
+#[test]
+fn an_end_that_was_not_saved_outlives_a_kill() {
+    ended_and_never_saved(Server::kill);
+}
+
+/// A file that cannot be unlinked keeps neither the box from starting nor what else was deleted on the disk.
+#[test]
+fn what_cannot_be_unlinked_is_tried_again_and_holds_nothing_up() {
+    let disk = Disk::new();
+    let data = Arc::new(tempfile::tempdir_in(disk.mount_point()).expect("room"));
+    add_account(data.path(), ADMIN, "admin");
+    let flags = [SMALL, &["--min-free-bytes", "0"]].concat();
+    let mut server = Server::start_on(&data, &flags);
+    let record = || {
+        let id = server.go_live("To be deleted");
+        server.until_duration(&id, 2.0);
+        server.end(&id);
+        id
+    };
+    let reels = || -> BTreeSet<PathBuf> {
+        std::fs::read_dir(data.path().join("reels"))
+            .expect("a folder")
+            .map(|entry| entry.expect("an entry").path())
+            .collect()
+    };
+    let first = record();
+    let stuck = reels();
+    let second = record();
+    assert_eq!((stuck.len(), reels().len()), (1, 2));
+    let attribute = |change: &str| {
+        assert!(Command::new("chattr").arg(change).args(&stuck).status().expect("chattr is installed").success());
+    };
+    attribute("+i");
+    for id in [&first, &second] {
+        assert_eq!(server.call("DELETE", &format!("/broadcasts/{id}"), None).0, 204);
+    }
+    assert_eq!(server.call("DELETE", "/trash", None), (200, json!({"deleted": 2})));
+    assert_eq!(server.get("/broadcasts?trashed=true")["items"], json!([]));
+    assert_eq!(reels(), stuck, "the other is gone");
+    server.kill();
+    let mut server = Server::start_on(&data, &flags);
+    assert!(server.log().contains("a deleted reel cannot be unlinked"));
+    assert_eq!(reels(), stuck);
+    attribute("-i");
+    server.kill();
+    let server = Server::start_on(&data, &flags);
+    assert_eq!(reels(), BTreeSet::new());
+    fsck(server.data.path());
 }

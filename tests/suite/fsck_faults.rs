@@ -10,12 +10,11 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use crate::power::{Seen, fsck};
-use crate::restart::decode;
-use crate::server::{ADMIN, BINARY, SMALL, Server, add_account, playlist, run_to_end};
+use crate::server::{ADMIN, BINARY, SMALL, Server, add_account, decode, playlist, run_to_end};
 
-/// A recording of several reels, whole, with its server stopped. Its id and what a viewer had seen.
-fn recorded() -> (Arc<TempDir>, String, Seen) {
-    let mut server = Server::start(&[SMALL, &["--reel-s", "2"]].concat());
+/// A recording in reels of so many seconds, whole, with its server stopped. Its id and what a viewer had seen.
+fn recorded(reel_s: &str) -> (Arc<TempDir>, String, Seen) {
+    let mut server = Server::start(&[SMALL, &["--reel-s", reel_s]].concat());
     let id = server.go_live("To be damaged");
     server.until_duration(&id, 13.0);
     server.end(&id);
@@ -35,7 +34,7 @@ fn run(data: &Path, flags: &[&str]) -> (Option<i32>, Vec<String>) {
 
 #[test]
 fn each_fault_has_its_line_and_a_rebuild_keeps_what_is_sound() {
-    let (data, id, seen) = recorded();
+    let (data, id, seen) = recorded("2");
     let reel_file = |reel: &str| data.path().join("reels").join(format!("{reel}.reel"));
     let database = Connection::open(data.path().join("siaran.db")).expect("a database");
     let reels: Vec<(String, u64)> = database
@@ -76,9 +75,46 @@ fn each_fault_has_its_line_and_a_rebuild_keeps_what_is_sound() {
     fsck(data.path());
 }
 
+/// Damage in the midst of a reel costs the segments in which it lies, and none behind them.
+#[test]
+fn a_rebuild_goes_on_behind_what_is_damaged() {
+    let (data, id, seen) = recorded("60");
+    let database = Connection::open(data.path().join("siaran.db")).expect("a database");
+    let segments: Vec<(u64, String, u64)> = database
+        .prepare("SELECT msn, reel_id, offset FROM segments ORDER BY msn")
+        .and_then(|mut rows| rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect())
+        .expect("segments");
+    drop(database);
+    let reel = &segments[0].1;
+    assert!(segments.len() >= 7 && segments.iter().all(|(_, id, _)| id == reel), "{segments:?}");
+    let path = data.path().join("reels").join(format!("{reel}.reel"));
+    let file = File::options().read(true).write(true).open(path).expect("it is there");
+    let flip = |place: u64| {
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, place).expect("it is that long");
+        file.write_all_at(&[byte[0] ^ 0xff], place).expect("it is ours");
+    };
+    let mut size = [0; 4];
+    file.read_exact_at(&mut size, segments[1].2).expect("a moof");
+    flip(segments[1].2 + u64::from(u32::from_be_bytes(size)) + 1000); // in the first mdat of segment 1
+    flip(segments[3].2 - 10); // in the note that segment 3 begins
+    flip(segments[5].2 + 2); // in the size of the first moof of segment 5
+
+    let (status, lines) = run(data.path(), &["--rebuild"]);
+    assert_eq!(status, Some(0), "{lines:#?}");
+    let told = format!("damaged: reel {reel} of broadcast {id}: ");
+    assert_eq!(lines.iter().filter(|line| line.starts_with(&told)).count(), 3, "{lines:#?}");
+    let server = Server::start_on(&data, SMALL);
+    let now = seen.still_holds(&server);
+    let gaps: Vec<u64> = now.segments.iter().filter(|segment| segment.gap).map(|segment| segment.msn).collect();
+    assert_eq!((gaps, now.segments.len()), (vec![1, 3, 5], segments.len()));
+    decode(&server, &id);
+    fsck(data.path());
+}
+
 #[test]
 fn a_damaged_database_is_told_and_set_aside_by_a_rebuild() {
-    let (data, id, seen) = recorded();
+    let (data, id, seen) = recorded("2");
     let path = data.path().join("siaran.db");
     let pages = path.metadata().expect("it is there").len() / 4096;
     let file = File::options().write(true).open(&path).expect("it is ours");

@@ -29,6 +29,7 @@ mod rungs;
 mod server;
 mod several;
 mod slate;
+mod thumbnails;
 mod tidy;
 mod tools;
 mod walk;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::power::{Seen, end, fsck};
 use crate::rtmp::Publisher;
-use crate::server::{SMALL, Server, playlist, until};
+use crate::server::{SMALL, Server, decode, playlist, until};
 use crate::tools;
 
 /// The flags of a server that comes back where it was.
@@ -38,26 +38,6 @@ fn restart(server: Server, id: &str, seen: &Seen) -> (Server, Duration) {
     let lasted = begin.elapsed();
     println!("on air again after {lasted:?}");
     (server, lasted)
-}
-
-/// Decodes a recording as HLS, without the entries that say of themselves that they cannot be had: ffmpeg asks for them.
-pub fn decode(server: &Server, id: &str) {
-    let text = String::from_utf8(server.fetch(&format!("/media/{id}/av/index.m3u8"))).expect("UTF-8");
-    let base = format!("{}/media/{id}/av/", server.http);
-    let mut lines = Vec::new();
-    let mut gap = false;
-    for line in text.lines() {
-        match line {
-            "#EXT-X-GAP" => gap = true,
-            _ if line.starts_with("#EXT-X-MAP") => lines.push(line.replace("init-", &format!("{base}init-"))),
-            _ if line.starts_with('#') && !(gap && line.starts_with("#EXTINF")) => lines.push(line.to_owned()),
-            _ if line.starts_with('#') => {}
-            _ if std::mem::take(&mut gap) => {}
-            uri => lines.push(format!("{base}{uri}")),
-        }
-    }
-    let file = tools::write(server.data.path(), "index.m3u8", lines.join("\n").as_bytes());
-    tools::decode(tools::as_text(&file));
 }
 
 #[test]

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use crate::client::{By, Client, Reply};
 use crate::playlist_rules::Playlist;
+use crate::tools;
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_siaran");
 
@@ -304,6 +305,24 @@ pub fn playlist(server: &Server, id: &str) -> Playlist {
     let playlist = Playlist::read(&String::from_utf8(text).expect("UTF-8"));
     playlist.check();
     playlist
+}
+
+/// Decodes a recording as HLS. ffmpeg's reader of playlists takes no second EXT-X-MAP, so what follows one is decoded apart,
+/// and it asks for entries that say of themselves that they cannot be had, so those are left out.
+pub fn decode(server: &Server, id: &str) {
+    let recording = playlist(server, id);
+    let base = format!("{}/media/{id}/av/", server.http);
+    for run in recording.segments.chunk_by(|a, b| a.map == b.map) {
+        let mut text = format!("#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:{}\n", recording.target_duration);
+        text += &format!("#EXT-X-MAP:URI=\"{base}{}\"\n", run[0].map);
+        for segment in run.iter().filter(|segment| !segment.gap) {
+            let Some(uri) = &segment.uri else { continue };
+            let mark = if segment.discontinuity { "#EXT-X-DISCONTINUITY\n" } else { "" };
+            text += &format!("{mark}#EXTINF:{},\n{base}{uri}\n", segment.duration);
+        }
+        let file = tools::write(server.data.path(), "run.m3u8", (text + "#EXT-X-ENDLIST\n").as_bytes());
+        tools::decode(tools::as_text(&file));
+    }
 }
 
 /// Tries again and again, for [`AGES`] at most.

@@ -4,12 +4,13 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::process::{Signal, kill_process};
 use serde_json::json;
 
 use crate::playlist_rules::{Playlist, Segment};
+use crate::restart::same_ports;
 use crate::rtmp::{AAC, Publisher, QUICK, check_recording, discontinuities, new_key, until_on_air};
-use crate::server::{Server, playlist, until};
+use crate::server::{SMALL, Server, playlist, until};
 use crate::tools;
 
 /// Colour of the slate, red, green and blue.
@@ -109,6 +110,75 @@ fn the_slate_stands_in_for_a_publisher_that_is_gone() {
     assert!(ahead(&playlist(&server, &id)) < 1.0);
     server.end(&id);
     check_recording(&server, &id, &["h264", "aac"]);
+}
+
+/// Waits for the slate at the playlist's end: its words are drawn a moment after its first picture.
+fn until_slate(server: &Server, id: &str) -> Playlist {
+    until("the slate", || {
+        let now = playlist(server, id);
+        let newest = now.segments.iter().rfind(|segment| !segment.gap && !segment.parts.is_empty())?;
+        is_slate(server, id, newest).then_some(())?;
+        Some(now)
+    })
+}
+
+/// The publisher comes back behind the slate, to the same broadcast.
+fn check_comes_back(server: &Server, key: &str, id: &str) {
+    let before = playlist(server, id);
+    let begin = Instant::now();
+    let _publisher = Publisher::start(server, key);
+    let (back, took) = until_switched(server, id, discontinuities(&before), begin);
+    println!("its own picture is listed {took:?} after the publisher was started again");
+    assert!(!is_slate(server, id, &back));
+    std::thread::sleep(Duration::from_secs(2));
+    check_continues(&before, &playlist(server, id));
+    assert_eq!(server.get("/broadcasts?state=live")["items"].as_array().map(Vec::len), Some(1));
+    server.end(id);
+    check_recording(server, id, &["h264", "aac"]);
+}
+
+#[test]
+fn a_program_that_starts_again_shows_the_slate_until_its_publisher_is_back() {
+    let server = Server::start(SMALL);
+    let (_, key) = new_key(&server, json!({"label": "Away when the box comes back"}));
+    let publisher = Publisher::start(&server, &key);
+    let id = until_on_air(&server);
+    server.until_duration(&id, 4.0);
+    let before = playlist(&server, &id);
+    let (flags, data) = (same_ports(&server), server.data.clone());
+    let mut server = server;
+    server.kill();
+    drop((server, publisher));
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let server = Server::start_on(&data, &flags);
+    let begin = Instant::now();
+    let (_, took) = until_switched(&server, &id, 0, begin);
+    println!("the slate is listed {took:?} after the program was ready");
+    assert!(took < Duration::from_secs(3), "{took:?}");
+    let slate = until_slate(&server, &id);
+    check_continues(&before, &slate);
+    assert_eq!(server.broadcast(&id)["health"], "publisher_gone");
+    check_comes_back(&server, &key, &id);
+}
+
+#[test]
+fn a_worker_that_dies_while_its_publisher_is_away_shows_the_slate_again() {
+    let server = Server::start(&["--rtmp-grace-s", "60"]);
+    let (_, key) = new_key(&server, json!({"label": "Away when its worker dies"}));
+    let publisher = Publisher::start(&server, &key);
+    let id = until_on_air(&server);
+    server.until_duration(&id, 4.0);
+    drop(publisher);
+    let before = until_slate(&server, &id);
+    let worker = *server.workers().last().expect("a worker");
+    let begin = Instant::now();
+    kill_process(worker, Signal::KILL).expect("it runs");
+    let (_, took) = until_switched(&server, &id, discontinuities(&before), begin);
+    println!("the slate is listed {took:?} after its worker was killed");
+    assert!(took < Duration::from_secs(3), "{took:?}");
+    check_continues(&before, &until_slate(&server, &id));
+    assert_eq!(server.broadcast(&id)["health"], "publisher_gone");
+    check_comes_back(&server, &key, &id);
 }
 
 #[test]
