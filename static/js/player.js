@@ -63,6 +63,7 @@ class HlsPlayer extends Player {
     this.liveSync = options.liveSync ?? 0.6;
     this.quality = options.quality ?? 'auto';
     this.mostLines = Infinity;
+    this.session = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
     this.open();
     this.pace = setInterval(() => this.keepPace(), 200);
     video.addEventListener('seeking', () => this.onSeeking());
@@ -92,7 +93,8 @@ class HlsPlayer extends Player {
       capLevelToPlayerSize: true,
       enableWorker: true,
       workerPath: options.worker,
-      cmcd: { useHeaders: true },
+      // One viewer, however often the player is built anew.
+      cmcd: { useHeaders: true, sessionId: this.session },
       manifestLoadPolicy: forEver({ maxTimeToFirstByteMs: 10000, maxLoadTimeMs: 20000 }),
       playlistLoadPolicy: forEver({ maxTimeToFirstByteMs: 10000, maxLoadTimeMs: 20000 }),
       fragLoadPolicy: forEver({ maxTimeToFirstByteMs: 10000, maxLoadTimeMs: 60000 }),

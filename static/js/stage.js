@@ -108,6 +108,8 @@ export class Stage {
   choose(value) {
     remember(value);
     show(one('[data-only-sound]', this.root), value === 'sound');
+    // Whoever wants nothing but the sound wants to hear it.
+    if (value === 'sound') this.video.muted = false;
     this.player.choose(Number(value) || value);
   }
 

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { look, longestGap, moving, notePictures, openBrowser, pictures, video, visitor } from './browser.mjs';
-import { signedIn, startBox } from './box.mjs';
+import { signedIn, startBox, worker } from './box.mjs';
 
 /** Seconds of switching; the promise is for two minutes. */
 const SWITCHING = Number(process.env.SWITCHING_S ?? 20);
@@ -102,4 +102,42 @@ test('the quality goes up and down every two seconds without a stop', async (con
   assert.ok(longest < 2000, `the picture stood still for ${longest} ms`);
   assert.deepEqual(complaints, []);
   await call('POST', `/broadcasts/${id}/end`);
+});
+
+test('a viewer changes over by itself when the box leaves out the largest picture', async (context) => {
+  const large = await startBox({ admin: true, env: { SIARAN_VIDEO_HEIGHT: '720' } });
+  try {
+    const ask = await signedIn(large);
+    const { id } = await ask('POST', '/broadcasts', { title: 'Sibuk', source: 'test' });
+    const { page, complaints } = await visitor(browser, large.url, { viewport: { width: 1400, height: 900 } });
+    await page.goto(`/watch/${id}`);
+    await moving(page, 1);
+    await untilLines(page, 720);
+    await rest(2000);
+    await notePictures(page);
+    // The encoding worker gets an eighth of the time.
+    const busy = worker(large);
+    const slowed = setInterval(() => {
+      process.kill(busy, 'SIGSTOP');
+      setTimeout(() => process.kill(busy, 'SIGCONT'), 140);
+    }, 160);
+    try {
+      await page.waitForFunction(() => [480, 240].includes(document.querySelector('video').videoHeight));
+      await page.waitForSelector('[data-edge].at-edge');
+      await rest(3000);
+    } finally {
+      clearInterval(slowed);
+      await rest(200);
+      process.kill(busy, 'SIGCONT');
+    }
+    const longest = longestGap(await pictures(page));
+    context.diagnostic(`the picture stood still for ${Math.round(longest)} ms at most`);
+    assert.ok(longest < 3000, `the picture stood still for ${longest} ms`);
+    const { health } = await ask('GET', `/broadcasts/${id}`);
+    assert.equal(health, 'busy', 'the studio says so');
+    await ask('POST', `/broadcasts/${id}/end`);
+    assert.deepEqual(complaints, []);
+  } finally {
+    assert.equal(await large.stop(), 0);
+  }
 });
