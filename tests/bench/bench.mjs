@@ -80,6 +80,22 @@ async function rawPictures(ours) {
   return raw;
 }
 
+/** Processor seconds a second of siaran on air and of another program, medians of three turns each. */
+async function sideBySide(ours, command, args) {
+  const loads = { ours: [], theirs: [] };
+  for (let round = 0; round < 3; round++) {
+    const { id } = await goLive(ours);
+    loads.ours.push(await load(ours.pid, 8));
+    await ours.api('POST', `/broadcasts/${id}/end`);
+    await sleep(1000);
+    const other = start(command, args);
+    await sleep(2000);
+    loads.theirs.push(await load(other.pid, 8));
+    await stop(other, 'SIGINT');
+  }
+  return [quantile(loads.ours, 0.5), quantile(loads.theirs, 0.5)];
+}
+
 async function ladder() {
   const ours = await siaran({ ladder: true });
   const raw = await rawPictures(ours);
@@ -96,19 +112,8 @@ async function ladder() {
   const outputs = rungs.flatMap((_, i) => ['-map', `[v${i}]`, '-map', '1:a', '-c:v', 'libx264', '-preset', 'superfast', '-tune', 'zerolatency', '-b:v', `${kbps[i]}k`,
     '-maxrate', `${kbps[i]}k`, '-bufsize', `${kbps[i]}k`, '-g', '30', '-keyint_min', '1', '-sc_threshold', '0', '-bf', '0', '-c:a', 'aac', '-b:a', '128k',
     '-f', 'hls', '-hls_time', '2', '-hls_segment_type', 'fmp4', '-hls_fmp4_init_filename', `init${i}.mp4`, '-hls_segment_filename', join(folder, `${i}-%d.m4s`), join(folder, `${i}.m3u8`)]);
-  const loads = { ours: [], theirs: [] };
-  for (let round = 0; round < 3; round++) {
-    const again = await goLive(ours);
-    loads.ours.push(await load(ours.pid, 8));
-    await ours.api('POST', `/broadcasts/${again.id}/end`);
-    await sleep(1000);
-    const ffmpeg = start('ffmpeg', ['-v', 'error', '-re', '-stream_loop', '-1', '-f', 'rawvideo', '-s', '1280x720', '-r', '30', '-pix_fmt', 'yuv420p', '-i', raw,
-      '-re', '-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=48000', '-filter_complex', filter, ...outputs]);
-    await sleep(2000);
-    loads.theirs.push(await load(ffmpeg.pid, 8));
-    await stop(ffmpeg, 'SIGINT');
-  }
-  const [we, they] = [quantile(loads.ours, 0.5), quantile(loads.theirs, 0.5)];
+  const [we, they] = await sideBySide(ours, 'ffmpeg', ['-v', 'error', '-re', '-stream_loop', '-1', '-f', 'rawvideo', '-s', '1280x720', '-r', '30',
+    '-pix_fmt', 'yuv420p', '-i', raw, '-re', '-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=48000', '-filter_complex', filter, ...outputs]);
   say('ladder', `siaran on air in ${rungs.map(({ height }) => `${height}p`).join(', ')}, cores`, we.toFixed(3));
   say('ladder', 'ffmpeg with the same renditions, cores', they.toFixed(3));
   say('ladder', 'siaran / ffmpeg', (we / they).toFixed(2), 'aim: 1.00');
@@ -119,20 +124,9 @@ async function encode() {
   const ours = await siaran();
   // The same pictures, decoded once, are what gst-launch-1.0 encodes.
   const raw = await rawPictures(ours);
-  const loads = { ours: [], theirs: [] };
-  for (let round = 0; round < 3; round++) {
-    const again = await goLive(ours);
-    loads.ours.push(await load(ours.pid, 8));
-    await ours.api('POST', `/broadcasts/${again.id}/end`);
-    await sleep(1000);
-    const gst = start('gst-launch-1.0', ['-q', 'multifilesrc', `location=${raw}`, 'loop=true', `blocksize=${1280 * 720 * 3 / 2}`, '!',
-      'rawvideoparse', 'format=i420', 'width=1280', 'height=720', 'framerate=30/1', '!', 'identity', 'sync=true', '!', 'x264enc', 'tune=zerolatency',
-      'speed-preset=superfast', 'bitrate=2500', 'key-int-max=30', 'bframes=0', 'option-string=scenecut=0:min-keyint=1', '!', 'fakesink']);
-    await sleep(2000);
-    loads.theirs.push(await load(gst.pid, 8));
-    await stop(gst, 'SIGINT');
-  }
-  const [we, they] = [quantile(loads.ours, 0.5), quantile(loads.theirs, 0.5)];
+  const [we, they] = await sideBySide(ours, 'gst-launch-1.0', ['-q', 'multifilesrc', `location=${raw}`, 'loop=true', `blocksize=${1280 * 720 * 3 / 2}`, '!',
+    'rawvideoparse', 'format=i420', 'width=1280', 'height=720', 'framerate=30/1', '!', 'identity', 'sync=true', '!', 'x264enc', 'tune=zerolatency',
+    'speed-preset=superfast', 'bitrate=2500', 'key-int-max=30', 'bframes=0', 'option-string=scenecut=0:min-keyint=1', '!', 'fakesink']);
   say('encode', 'siaran on air with the test pattern, cores', we.toFixed(3));
   say('encode', 'gst-launch-1.0, the encoder alone, cores', they.toFixed(3));
   say('encode', 'siaran / gst-launch-1.0', (we / they).toFixed(2), 'aim: 1.10');
