@@ -65,10 +65,11 @@ fn pictures(server: &Server, id: &str, folder: &str, segment: &Segment) -> (f64,
 
 /// For each segment number that two renditions have: the same begin, the same end, a keyframe first.
 fn check_in_step(server: &Server, id: &str) -> usize {
-    check_in_step_of(server, id, "av", "av1")
+    check_in_step_of(server, id, "av", "av1", true)
 }
 
-fn check_in_step_of(server: &Server, id: &str, larger: &str, smaller: &str) -> usize {
+/// The same of two renditions; `whole`: none of them has lost frames, which leaves the last one before a keyframe to stand longer.
+fn check_in_step_of(server: &Server, id: &str, larger: &str, smaller: &str, whole: bool) -> usize {
     // The second is asked later: what the first had then, it has by now.
     let small = playlist(server, id, smaller);
     let large = until("the larger rendition", || {
@@ -91,7 +92,7 @@ fn check_in_step_of(server: &Server, id: &str, larger: &str, smaller: &str) -> u
         assert!(ends || (segment.duration - other.duration).abs() < 1e-4, "segment {}", segment.msn);
         let (mine, theirs) = (pictures(server, id, smaller, segment), pictures(server, id, larger, other));
         assert!((mine.0 - theirs.0).abs() < 0.001, "segment {}: {mine:?} {theirs:?}", segment.msn);
-        assert!(ends || (mine.1 - theirs.1).abs() < 0.001, "segment {}: {mine:?} {theirs:?}", segment.msn);
+        assert!(ends || !whole || (mine.1 - theirs.1).abs() < 0.001, "segment {}: {mine:?} {theirs:?}", segment.msn);
         seen += 1;
     }
     seen
@@ -260,7 +261,7 @@ fn a_box_that_is_too_busy_leaves_rungs_out_and_takes_them_back() {
     let so_far = server.broadcast(&id)["duration_s"].as_f64().expect("a number");
     server.until_duration(&id, so_far + 6.0);
     check_last_rung(&server, &id);
-    assert!(check_in_step_of(&server, &id, "av1", "av2") >= 4);
+    assert!(check_in_step_of(&server, &id, "av1", "av2", false) >= 4);
     server.end(&id);
     tools::decode(&format!("{}/media/{id}/av2/index.m3u8", server.http));
     let file = tools::write(server.data.path(), "download.mp4", &server.fetch(&format!("/media/{id}/download.mp4")));
