@@ -21,3 +21,4 @@ pub mod server;
 pub mod site;
 pub mod studio;
 pub mod tls;
+pub mod wire;
