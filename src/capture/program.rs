@@ -23,6 +23,8 @@ const PRIMING: u64 = 1024;
 /// Frames that may wait for the encoder before the oldest is left out.
 const BACKLOG: u32 = 15;
 
+/// Sound without which an encoder does not tell its configuration: two frames.
+pub const FIRST: usize = 4096;
 /// Frames that wait at the start for the sound's configuration: some seconds.
 const EARLY: usize = 150;
 
@@ -107,9 +109,34 @@ impl Program {
         Ok(program)
     }
 
-    /// Goes on where something else has ended that was on air until now. To be called before the first picture.
-    pub fn go_on_from(&self, before: Fragmenter) {
-        self.sink.lock().before = Some(before);
+    /// The same, but nothing leaves before [`Self::go_on_air`]: what takes its time, until encoders have told how they encode,
+    /// is done with `picture` and silence.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn stand_by(
+        plan: Plan<'_>,
+        picture: gst::Buffer,
+        outbox: &Outbox,
+        counters: &Arc<Counters>,
+    ) -> Result<Self, String> {
+        let rate = plan.target.frame_rate;
+        let program = Self::start(plan, outbox, counters)?;
+        program.sink.lock().stands_by = true;
+        program.show(picture, 0, rate);
+        program.play(&[0.0; FIRST * 2], 0);
+        Ok(program)
+    }
+
+    /// Goes on where something else has ended that was on air until now, if anything was. To be called before the first picture.
+    ///
+    /// # Errors
+    /// A sentence: what the encoders have told cannot be written.
+    pub fn go_on_air(&self, before: Option<Fragmenter>) -> Result<(), String> {
+        self.keyframe();
+        let mut state = self.sink.lock();
+        (state.stands_by, state.before) = (false, before);
+        self.sink.begin_if_known(&mut state)
     }
 
     /// Shows `picture` at frame `number` of running time.
@@ -155,6 +182,13 @@ impl Program {
     }
 }
 
+/// One that was never on air is not stopped by anybody.
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.pipeline.set_state(gst::State::Null).ok();
+    }
+}
+
 /// From raw samples to AAC frames.
 pub fn sound_line(sound: Sound) -> String {
     let Sound { rate, channels } = sound;
@@ -181,6 +215,8 @@ struct Sink {
 /// The fragmenter exists once both configurations are known; the first frames wait for that.
 #[derive(Default)]
 struct Assembly {
+    /// What comes out is only looked at for its configuration.
+    stands_by: bool,
     fragmenter: Option<Fragmenter>,
     before: Option<Fragmenter>,
     video: Option<Bytes>,
@@ -199,7 +235,6 @@ impl Sink {
         let number = |ns: u64| (u128::from(ns) * u128::from(rate) + 500_000_000) / 1_000_000_000;
         let ticks = |n: u128| (n * u128::from(clock::TIMESCALE) / u128::from(rate)) as u64;
         let (shown, decoded) = (number(pts), number(dts));
-        self.count(decoded as u64, data.len());
         let frame = VideoFrame {
             decode: ticks(decoded),
             composition: (ticks(shown) as i64 - ticks(decoded) as i64) as i32,
@@ -210,6 +245,10 @@ impl Sink {
         let mut guard = self.lock();
         let state = &mut *guard;
         self.configure(state, sample, |state| &mut state.video)?;
+        if state.stands_by {
+            return Ok(());
+        }
+        self.count(decoded as u64, frame.data.len());
         match &mut state.fragmenter {
             Some(fragmenter) => self.deliver(fragmenter, frame)?,
             None if state.early_video.len() < EARLY => state.early_video.push(frame),
@@ -220,9 +259,12 @@ impl Sink {
 
     fn audio(&self, sample: &gst::Sample) -> Result<(), String> {
         let frame = sound_frame(sample, self.sound.unwrap_or_default().rate)?;
-        self.counters.bytes.fetch_add(frame.data.len() as u64, Ordering::Relaxed);
         let mut state = self.lock();
         self.configure(&mut state, sample, |state| &mut state.audio)?;
+        if state.stands_by {
+            return Ok(());
+        }
+        self.counters.bytes.fetch_add(frame.data.len() as u64, Ordering::Relaxed);
         match &mut state.fragmenter {
             Some(fragmenter) => fragmenter.audio(frame),
             None => state.early_audio.push(frame),
@@ -256,8 +298,13 @@ impl Sink {
             return Ok(());
         }
         *slot(state) = Some(found);
+        self.begin_if_known(state)
+    }
+
+    /// Begins, or begins anew, when it is known how everything is encoded.
+    fn begin_if_known(&self, state: &mut Assembly) -> Result<(), String> {
         let Some(video) = &state.video else { return Ok(()) };
-        if self.sound.is_some() && state.audio.is_none() {
+        if state.stands_by || (self.sound.is_some() && state.audio.is_none()) {
             return Ok(());
         }
         let rate = self.target.frame_rate * 1000;
