@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -92,8 +93,9 @@ pub async fn serve(config: Config) -> Result<(), Error> {
         rtmp_port: ready.rtmp.map(|address| RtmpPort(address.port())),
     };
     let tls = https.map(|listener| tls::config(&config.data).map(|config| (listener, config))).transpose()?;
-    let (server, handle) = server::start(services, http, tls)?;
-    let server = tokio::spawn(server);
+    let servers = server::start(services, http, tls)?;
+    let handles: Vec<_> = servers.iter().map(|server| server.handle()).collect();
+    let servers: Vec<_> = servers.into_iter().map(tokio::spawn).collect();
     let publishers = rtmp.map(|listener| take_publishers(listener, &studio, stream_keys, &stop)).transpose()?;
 
     if let Some(token) = accounts.begin_setup().await? {
@@ -116,8 +118,8 @@ pub async fn serve(config: Config) -> Result<(), Error> {
         tracing::error!("a broadcast could not be closed in time; the next start will");
     }
     stop.cancel();
-    handle.stop(false).await;
-    let _ = server.await;
+    join_all(handles.iter().map(|handle| handle.stop(false))).await;
+    join_all(servers).await;
     if let Some(publishers) = publishers {
         let _ = tokio::time::timeout(Duration::from_millis(500), publishers).await;
     }

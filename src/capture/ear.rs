@@ -10,7 +10,8 @@ use crate::media::protocol::FromWorker;
 
 /// Cameras and microphones are shown this late, both alike, so that a picture that was slow to arrive keeps step with the
 /// sound. Nanoseconds.
-pub const SOURCE_DELAY: u64 = 60_000_000;
+const SOURCE_DELAY: u64 = 60_000_000;
+
 /// Where samples come from.
 #[derive(Clone)]
 pub enum Sounds {
@@ -62,6 +63,11 @@ impl Ear {
     /// How long after it was made sound is to be asked for, in frames of sound.
     pub fn delay(&self) -> i64 {
         if matches!(self.sounds, Sounds::Microphone(_)) { self.lag.frames } else { 0 }
+    }
+
+    /// How long after it was taken a picture is to be shown that goes with the sound, ns.
+    pub fn picture_delay(&self) -> u64 {
+        SOURCE_DELAY.max(self.delay() as u64 * 1_000_000_000 / u64::from(RATE))
     }
 
     /// Appends `count` frames from position `at` on, interleaved; false where there should have been sound and was none.

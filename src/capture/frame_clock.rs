@@ -8,7 +8,7 @@ use std::time::Duration;
 use gst::prelude::*;
 
 use super::MediaTime;
-use super::ear::{Ear, SOURCE_DELAY};
+use super::ear::Ear;
 use super::encoder::Target;
 use super::link::Outbox;
 use super::meter::RATE;
@@ -136,7 +136,7 @@ impl FrameClock {
             Pictures::Camera(slots) => {
                 // By when it came, not when it was taken: a slow camera is late and not lost.
                 let flowing = due.saturating_sub(slots.last_arrival()) < LOST_AFTER;
-                flowing.then(|| slots.picture_at(due.saturating_sub(SOURCE_DELAY)))?
+                flowing.then(|| slots.picture_at(due.saturating_sub(self.ear.picture_delay())))?
             }
         }
     }

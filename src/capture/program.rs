@@ -19,6 +19,9 @@ use crate::media::protocol::ErrorCode;
 /// placed earlier by as much.
 const PRIMING: u64 = 1024;
 
+/// Sound without which an encoder does not tell its configuration: two frames.
+pub const FIRST: usize = 4096;
+
 /// What a program makes.
 pub struct Plan<'a> {
     /// The video encoder's element.
@@ -112,11 +115,32 @@ impl Program {
         Ok(program)
     }
 
-    /// Goes on where something else has ended that was on air until now. To be called before the first picture.
-    pub fn go_on_from(&self, before: Fragmenter) {
-        if let Some(best) = self.rungs.first() {
-            best.sink.go_on_from(before);
-        }
+    /// The same, but nothing leaves before [`Self::go_on_air`]: what takes its time, until encoders have told how they encode,
+    /// is done with `picture` and silence.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn stand_by(
+        plan: Plan<'_>,
+        picture: gst::Buffer,
+        outbox: &Outbox,
+        counters: &Arc<Counters>,
+    ) -> Result<Self, String> {
+        let program = Self::start(plan, outbox, counters)?;
+        program.rungs.iter().for_each(|rung| rung.sink.stand_by());
+        program.show(picture, 0);
+        program.play(&[0.0; FIRST * 2], 0);
+        Ok(program)
+    }
+
+    /// Goes on where something else has ended that was on air until now, if anything was: the best rung with its timeline. To be
+    /// called before the first picture.
+    ///
+    /// # Errors
+    /// A sentence: what the encoders have told cannot be written.
+    pub fn go_on_air(&self, mut before: Option<Fragmenter>) -> Result<(), String> {
+        self.keyframe();
+        self.rungs.iter().try_for_each(|rung| rung.sink.go_on_air(before.take()))
     }
 
     /// Shows `picture` at frame `number` of running time.
@@ -213,6 +237,13 @@ impl Encoding {
             .field("count", 0u32)
             .build();
         self.pictures.send_event(gst::event::CustomDownstream::new(request));
+    }
+}
+
+/// One that was never on air is not stopped by anybody.
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.pipeline.set_state(gst::State::Null).ok();
     }
 }
 

@@ -2,7 +2,7 @@
 //! over with the fragmenter. The source may go and come back, as another, with other media.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::base::clock;
 use crate::media::fragment::{Fragmenter, Tracks};
 use crate::media::ladder::Rung;
 use crate::media::passthrough::{Event, Passthrough};
-use crate::media::protocol::{FromWorker, Init, SourceState};
+use crate::media::protocol::{ErrorCode, FromWorker, Init, SourceState};
 
 const TICK: Duration = Duration::from_millis(50);
 /// A picture that stands still for this long is lost, ns; or for three frames of a slow source.
@@ -43,7 +43,7 @@ pub struct Relay {
 struct Line {
     passthrough: Passthrough,
     monitor: Monitor,
-    part_ms: u32,
+    maker: Maker,
     time: MediaTime,
     /// Media ended here before this worker began, ticks.
     not_before: u64,
@@ -70,8 +70,16 @@ struct Standby {
     /// What is shown and heard, for as long as it gives anything.
     inputs: Option<Inputs>,
     slate: Slate,
-    encoder: Arc<OnceLock<Result<String, String>>>,
+    /// Chosen once.
+    encoder: Encoder,
+    program: Ready,
 }
+
+/// Which encoder this machine has, or why none.
+type Encoder = Arc<OnceLock<Result<String, String>>>;
+
+/// An encoder that has encoded the slate once, so that only its going on air is left to do; or why there is none.
+type Ready = Arc<LazyLock<Result<Arc<Program>, String>, Box<dyn FnOnce() -> Result<Arc<Program>, String> + Send>>>;
 
 /// What a camera gives besides its own H.264.
 #[derive(Clone)]
@@ -94,24 +102,27 @@ enum Instead {
 impl Relay {
     /// Waits for what a publisher sends. No part begins before `not_before`, ticks.
     pub fn publisher(part_ms: u32, not_before: u64, time: MediaTime, outbox: &Outbox) -> Arc<Self> {
-        Self::start(part_ms, not_before, None, time, outbox)
+        let maker = Maker { part_ms, outbox: outbox.clone(), counters: Arc::default() };
+        Self::start(maker, not_before, None, time)
     }
 
     /// Waits for what a camera encodes. Until then, and while it is away, `inputs` and else the slate are encoded for
     /// `target`.
     pub fn camera(part_ms: u32, target: Target, inputs: Inputs, time: MediaTime, outbox: &Outbox) -> Arc<Self> {
-        let standby = Standby::prepare(target, Some(Sound::default()), Some(inputs));
-        Self::start(part_ms, 0, Some(standby), time, outbox)
+        let counters = Arc::new(Counters::default());
+        let maker = Maker { part_ms, outbox: outbox.clone(), counters: Arc::clone(&counters) };
+        let standby = Standby::prepare(target, Some(Sound::default()), Some(inputs), &maker);
+        Self::start(maker, 0, Some(standby), time)
     }
 
-    fn start(part_ms: u32, not_before: u64, standby: Option<Standby>, time: MediaTime, outbox: &Outbox) -> Arc<Self> {
+    fn start(maker: Maker, not_before: u64, standby: Option<Standby>, time: MediaTime) -> Arc<Self> {
+        let Maker { part_ms, outbox, counters } = maker.clone();
         outbox.send(FromWorker::State(SourceState::Starting));
-        let counters = Arc::new(Counters::default());
-        counters.report(outbox);
+        counters.report(&outbox);
         let line = Line {
             passthrough: Passthrough::new(part_ms),
-            monitor: Monitor::start(outbox),
-            part_ms,
+            monitor: Monitor::start(&outbox),
+            maker,
             time,
             not_before,
             here: standby.is_none(),
@@ -123,7 +134,7 @@ impl Relay {
             standby,
             instead: None,
         };
-        let relay = Arc::new(Self { line: Mutex::new(line), outbox: outbox.clone(), counters });
+        let relay = Arc::new(Self { line: Mutex::new(line), outbox, counters });
         let ticking = Arc::clone(&relay);
         std::thread::spawn(move || {
             loop {
@@ -156,7 +167,8 @@ impl Relay {
         if let Some(tracks) = Tracks::of(init) {
             let mut line = self.lock();
             line.passthrough.expect(&tracks);
-            line.standby = Some(Standby::prepare(slate_target(&tracks), slate_sound(&tracks), None));
+            let standby = Standby::prepare(slate_target(&tracks), slate_sound(&tracks), None, &line.maker);
+            line.standby = Some(standby);
         }
         self.gone();
     }
@@ -259,10 +271,10 @@ impl Relay {
     fn stand_in(&self, line: &mut Line, state: SourceState) {
         if line.instead.is_none() && line.standby.is_some() {
             // Made first: what takes its time shall not be part of the hole.
-            let program = line.program(&self.outbox, &self.counters);
+            let program = line.program();
             let fragmenter = self.take_off(line);
             line.instead = Some(match program {
-                Ok(program) => line.show(program, fragmenter, &self.outbox),
+                Ok(program) => line.show(program, fragmenter),
                 Err(reason) => {
                     tracing::error!(reason, "there is no slate");
                     Instead::Hole(fragmenter.map(Box::new))
@@ -274,6 +286,10 @@ impl Relay {
 
     fn come_back(&self, line: &mut Line) {
         let fragmenter = line.instead.take().and_then(Instead::end);
+        let Line { standby, maker, .. } = line;
+        if let Some(standby) = standby {
+            standby.prepare_again(maker);
+        }
         line.progress = line.time.now_ns();
         let events = line.passthrough.begin(fragmenter);
         self.handle(line, events);
@@ -326,39 +342,64 @@ impl Line {
         let Some(tracks) = self.passthrough.tracks().filter(|_| self.due.is_none()) else { return };
         let (target, sound) = (slate_target(tracks), slate_sound(tracks));
         if self.standby.as_ref().is_none_or(|known| known.target != target || known.sound != sound) {
-            self.standby = Some(Standby::prepare(target, sound, None));
+            self.standby = Some(Standby::prepare(target, sound, None, &self.maker));
         }
     }
 
-    /// Starts the slate's encoder.
-    fn program(&self, outbox: &Outbox, counters: &Arc<Counters>) -> Result<Arc<Program>, String> {
-        let Standby { target, sound, encoder, .. } = self.standby.as_ref().ok_or("there was no picture yet")?;
-        let encoder = encoder.get_or_init(|| encoder::choose(None, *target)).as_deref().map_err(String::clone)?;
-        let Target { width, height, frame_rate, kbps } = *target;
-        let rungs = &[Rung { width, height, kbps }];
-        let plan = Plan { encoder, width, height, frame_rate, rungs, sound: *sound, part_ms: self.part_ms };
-        Ok(Arc::new(Program::start(plan, outbox, counters)?))
+    /// The slate's encoder.
+    fn program(&self) -> Result<Arc<Program>, String> {
+        let standby = self.standby.as_ref().ok_or("there was no picture yet")?;
+        LazyLock::force(&standby.program).clone()
     }
 
     /// Shows the slate from where `fragmenter` ends, which may lie ahead of the clock.
-    fn show(&mut self, program: Arc<Program>, fragmenter: Option<Fragmenter>, outbox: &Outbox) -> Instead {
+    fn show(&mut self, program: Arc<Program>, fragmenter: Option<Fragmenter>) -> Instead {
         let Some(standby) = &self.standby else { return Instead::Hole(fragmenter.map(Box::new)) };
-        if let Some(fragmenter) = fragmenter {
+        if let Some(fragmenter) = &fragmenter {
             let ahead = fragmenter.edge().unwrap_or(0).saturating_sub(clock::ns_to_ticks(self.time.now_ns()));
             self.time.ahead_ns += ahead * 1_000_000 / 90;
-            program.go_on_from(fragmenter);
         }
-        standby.show(program, self.time, outbox)
+        if let Err(reason) = program.go_on_air(fragmenter) {
+            self.maker.outbox.fatal(ErrorCode::Pipeline, reason);
+        }
+        standby.show(program, self.time, &self.maker.outbox)
     }
 }
 
+/// What it takes to make an encoder.
+#[derive(Clone)]
+struct Maker {
+    part_ms: u32,
+    outbox: Outbox,
+    counters: Arc<Counters>,
+}
+
 impl Standby {
-    /// Begins to draw the slate and to look for an encoder.
-    fn prepare(target: Target, sound: Option<Sound>, inputs: Option<Inputs>) -> Self {
-        let encoder = Arc::new(OnceLock::new());
-        let chosen = Arc::clone(&encoder);
-        std::thread::spawn(move || chosen.get_or_init(|| encoder::choose(None, target)).is_ok());
-        Self { target, sound, inputs, slate: Slate::start(target), encoder }
+    /// Begins to draw the slate and to get its encoder ready.
+    fn prepare(target: Target, sound: Option<Sound>, inputs: Option<Inputs>, maker: &Maker) -> Self {
+        let (slate, encoder) = (Slate::start(target), Arc::default());
+        let program = Self::ready(target, sound, &slate, &encoder, maker);
+        Self { target, sound, inputs, slate, encoder, program }
+    }
+
+    /// Gets another encoder ready, for the next time.
+    fn prepare_again(&mut self, maker: &Maker) {
+        self.program = Self::ready(self.target, self.sound, &self.slate, &self.encoder, maker);
+    }
+
+    fn ready(target: Target, sound: Option<Sound>, slate: &Slate, encoder: &Encoder, maker: &Maker) -> Ready {
+        let (slate, encoder, maker) = (slate.clone(), Arc::clone(encoder), maker.clone());
+        let ready: Ready = Arc::new(LazyLock::new(Box::new(move || {
+            let Maker { part_ms, outbox, counters } = maker;
+            let encoder = encoder.get_or_init(|| encoder::choose(None, target)).as_deref().map_err(String::clone)?;
+            let Target { width, height, frame_rate, kbps } = target;
+            let rungs = &[Rung { width, height, kbps }];
+            let plan = Plan { encoder, width, height, frame_rate, rungs, sound, part_ms };
+            Ok(Arc::new(Program::stand_by(plan, slate.picture(), &outbox, &counters)?))
+        })));
+        let begun = Arc::clone(&ready);
+        std::thread::spawn(move || LazyLock::force(&begun).is_ok());
+        ready
     }
 
     /// Shows what there is, and else the slate.

@@ -6,15 +6,13 @@ use super::meter::RATE;
 
 /// Frames (pairs of samples) that are kept at most.
 const CAPACITY: usize = 2 * RATE as usize;
-/// The source follows its own count of samples while its time stamps stay within this of it (60 ms).
-const SLACK: i64 = 60 * RATE as i64 / 1000;
+/// The source follows its own count of samples while its time stamps stay within this of it (30 ms). Beyond it some were lost.
+const SLACK: i64 = 30 * RATE as i64 / 1000;
 
 /// Blocks over which the source's time stamps are smoothed: they jitter, and a sound card's clock drifts slowly.
 const SMOOTHING: f64 = 50.0;
 /// How quickly a drift is made up for: this share of what the source is off, with each block.
 const GAIN: f64 = 0.01;
-/// What it may be off without anything being done, in frames (10 ms).
-const LENIENCE: f64 = RATE as f64 / 100.0;
 /// By no more than this share is sound stretched or squeezed: nobody hears it. Sound cards are off by less than a tenth of it.
 const MOST_STRETCH: f64 = 0.01;
 
@@ -64,8 +62,7 @@ impl Ring {
     fn in_step(&self, interleaved: &[f32]) -> Vec<[f32; 2]> {
         let frames: Vec<[f32; 2]> = interleaved.chunks_exact(2).map(|pair| [pair[0], pair[1]]).collect();
         let most = frames.len() as f64 * MOST_STRETCH;
-        let off = self.off - self.off.clamp(-LENIENCE, LENIENCE);
-        let count = frames.len() as i64 + (off * GAIN).clamp(-most, most).round() as i64;
+        let count = frames.len() as i64 + (self.off * GAIN).clamp(-most, most).round() as i64;
         if count == frames.len() as i64 || frames.len() < 2 {
             return frames;
         }
@@ -126,7 +123,7 @@ mod tests {
     fn jittery_time_stamps_do_not_tear_the_sound() {
         let mut ring = Ring::default();
         for block in 0..20 {
-            let jitter = if block % 2 == 0 { 300 } else { -300 };
+            let jitter = [0, 300, -300][block as usize % 3];
             ring.write(block * 480 + jitter, &ramp(block as i32 * 480, 480));
         }
         let mut out = Vec::new();
@@ -151,7 +148,7 @@ mod tests {
                     off = off.max(written.abs());
                 }
             }
-            assert!(off < 1000.0, "{} ms off", off / 48.0);
+            assert!(off < 500.0, "{} ms off", off / 48.0);
         }
     }
 

@@ -56,6 +56,8 @@ pub struct Sink {
 /// The fragmenter exists once both configurations are known; the first frames wait for that.
 #[derive(Default)]
 struct Assembly {
+    /// What comes out is only looked at for its configuration.
+    stands_by: bool,
     fragmenter: Option<Fragmenter>,
     before: Option<Fragmenter>,
     video: Option<Bytes>,
@@ -90,9 +92,16 @@ impl Sink {
         self.last_frame.store(u64::MAX, Ordering::Relaxed);
     }
 
-    /// See [`super::program::Program::go_on_from`].
-    pub fn go_on_from(&self, before: Fragmenter) {
-        self.lock().before = Some(before);
+    /// See [`super::program::Program::stand_by`].
+    pub fn stand_by(&self) {
+        self.lock().stands_by = true;
+    }
+
+    /// See [`super::program::Program::go_on_air`].
+    pub fn go_on_air(&self, before: Option<Fragmenter>) -> Result<(), String> {
+        let mut state = self.lock();
+        (state.stands_by, state.before) = (false, before);
+        self.begin_if_known(&mut state)
     }
 
     /// Sends what is left, and gives the timeline.
@@ -114,7 +123,6 @@ impl Sink {
         let number = |ns: u64| (u128::from(ns) * u128::from(rate) + 500_000_000) / 1_000_000_000;
         let ticks = |n: u128| (n * u128::from(clock::TIMESCALE) / u128::from(rate)) as u64;
         let (shown, decoded) = (number(pts), number(dts));
-        self.count(decoded as u64, data.len());
         let frame = VideoFrame {
             decode: ticks(decoded),
             composition: (ticks(shown) as i64 - ticks(decoded) as i64) as i32,
@@ -125,6 +133,10 @@ impl Sink {
         let mut guard = self.lock();
         let state = &mut *guard;
         self.configure(state, codec_data(sample), |state| &mut state.video)?;
+        if state.stands_by {
+            return Ok(());
+        }
+        self.count(decoded as u64, frame.data.len());
         match &mut state.fragmenter {
             Some(fragmenter) => self.deliver(fragmenter, frame)?,
             None if state.early_video.len() < EARLY => state.early_video.push(frame),
@@ -137,6 +149,9 @@ impl Sink {
     pub fn audio(&self, frame: AudioFrame, config: Option<Bytes>) -> Result<(), String> {
         let mut state = self.lock();
         self.configure(&mut state, config, |state| &mut state.audio)?;
+        if state.stands_by {
+            return Ok(());
+        }
         match &mut state.fragmenter {
             Some(fragmenter) => fragmenter.audio(frame),
             None => state.early_audio.push(frame),
@@ -173,8 +188,13 @@ impl Sink {
             return Ok(());
         }
         *slot(state) = Some(found);
+        self.begin_if_known(state)
+    }
+
+    /// Begins, or begins anew, when it is known how everything is encoded.
+    fn begin_if_known(&self, state: &mut Assembly) -> Result<(), String> {
         let Some(video) = &state.video else { return Ok(()) };
-        if self.has_sound && state.audio.is_none() {
+        if state.stands_by || (self.has_sound && state.audio.is_none()) {
             return Ok(());
         }
         let rate = self.frame_rate * 1000;

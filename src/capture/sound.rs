@@ -10,14 +10,12 @@ use gst::prelude::*;
 use super::MediaTime;
 use super::ear::Ear;
 use super::meter::RATE;
-use super::program::{self, Sound};
+use super::program::{self, FIRST, Sound};
 use super::relay::Relay;
 use crate::media::passthrough::Unit;
 use crate::media::ticks_of_samples;
 
 const TICK: Duration = Duration::from_millis(20);
-/// Sound without which an encoder does not tell its configuration: two frames.
-const FIRST: usize = 4096;
 /// No sound for this long means that it is lost, in frames of sound.
 const LOST_AFTER: i64 = RATE as i64 * 7 / 10;
 

@@ -243,8 +243,11 @@ fn microphone_pipeline(id: &str) -> Result<gst::Pipeline, String> {
 fn assemble(device: &gst::Device, line: &str) -> Result<gst::Pipeline, String> {
     let pipeline = super::launch(line)?;
     let source = device.create_element(Some("source")).map_err(|error| error.to_string())?;
-    // Ten milliseconds at a time, and never the sound card's clock.
-    for (property, value) in [("latency-time", "10000"), ("buffer-time", "100000"), ("provide-clock", "false")] {
+    // Ten milliseconds at a time, half a second of room for a machine that is busy, and neither the sound card's clock nor
+    // GStreamer's corrections of it: see `Drift`.
+    let settings =
+        [("latency-time", "10000"), ("buffer-time", "500000"), ("provide-clock", "false"), ("slave-method", "none")];
+    for (property, value) in settings {
         if source.find_property(property).is_some() {
             source.set_property_from_str(property, value);
         }

@@ -1,16 +1,24 @@
-//! Reading byte ranges of files for the network: from the page cache at once, from the disk off the runtime's threads.
+//! Reading byte ranges of files for the network, or sending them: from the page cache at once, from the disk off the runtime's
+//! threads.
 
 use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use rustix::fs::sendfile;
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 /// Bytes per read: few system calls, yet little memory for a client that stalls. A connection's buffer of more than 128 kB would be
 /// allocated anew for each read.
 pub const READ: usize = 120 << 10;
+
+/// Bytes that are sent in one go: a segment in one or two, while others are kept waiting for no more than a millisecond.
+const SEND: u64 = 1 << 20;
+/// Of so many bytes one tells whether they are in the page cache: the kernel reads ahead by more.
+const PROBE: u64 = 64 << 10;
 
 /// A range of a file that was opened for reading.
 #[derive(Debug, Clone)]
@@ -75,6 +83,32 @@ impl FileRange {
             // Not every file system can tell without waiting.
             Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS) => Ok(None),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// As much from the beginning as can be sent without waiting for the disk; none if it must be asked.
+    pub fn cached(&self) -> io::Result<Option<FileRange>> {
+        let mut known = 0;
+        while known < self.length.min(SEND) {
+            let byte = &mut [0];
+            match preadv2(&*self.file, &mut [io::IoSliceMut::new(byte)], self.offset + known, ReadWriteFlags::NOWAIT) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) => known += PROBE,
+                // Not every file system can tell without waiting.
+                Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS) => break,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let length = known.min(self.length).min(SEND);
+        Ok((length > 0).then(|| FileRange { length, ..self.clone() }))
+    }
+
+    /// Sends the next bytes; how many the socket took.
+    pub fn send(&self, socket: impl AsFd) -> io::Result<usize> {
+        let mut offset = self.offset;
+        match sendfile(socket, &*self.file, Some(&mut offset), self.length as usize)? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            sent => Ok(sent),
         }
     }
 

@@ -3,15 +3,17 @@
 use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use actix_web::body::{BodySize, MessageBody};
-use actix_web::http::StatusCode;
 use actix_web::http::header::{self, ByteRangeSpec, Header, HeaderValue, Range};
+use actix_web::http::{Method, StatusCode, Version};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
+use super::wire::Handover;
 use crate::library::read::{self, Piece, READ};
 
 /// What is being served.
@@ -53,7 +55,19 @@ pub fn answer(request: &HttpRequest, content: Content) -> HttpResponse {
                 .finish();
         }
     };
-    response.insert_header((header::ETAG, tag)).body(Body::new(body))
+    response.insert_header((header::ETAG, tag));
+    let body = Body::new(body, wire(request));
+    if body.size() == BodySize::Stream {
+        // What the connection sends by itself, the framework can neither count nor wrap.
+        response.no_chunking(body.length);
+    }
+    response.body(body)
+}
+
+/// The connection, where it can send files by itself.
+fn wire(request: &HttpRequest) -> Option<Rc<Handover>> {
+    let plain = request.version() == Version::HTTP_11 && request.method() == Method::GET;
+    plain.then(|| request.conn_data::<Rc<Handover>>().cloned()).flatten()
 }
 
 enum Asked {
@@ -92,52 +106,72 @@ fn is_known(request: &HttpRequest, tag: &str) -> bool {
     request.headers().get(header::IF_NONE_MATCH).is_some_and(lists)
 }
 
-/// A body that streams pieces, [`READ`] bytes at a time: a client that stalls holds no more than that.
+/// A body that streams pieces. What it gives itself comes [`READ`] bytes at a time: a client that stalls holds no more than that.
 struct Body {
     pieces: VecDeque<Piece>,
     length: u64,
     reading: Option<JoinHandle<io::Result<Bytes>>>,
+    wire: Option<Rc<Handover>>,
 }
 
 impl Body {
-    fn new(pieces: Vec<Piece>) -> Body {
+    fn new(pieces: Vec<Piece>, wire: Option<Rc<Handover>>) -> Body {
         let length = pieces.iter().map(Piece::length).sum();
-        Body { pieces: pieces.into(), length, reading: None }
+        let wire = wire.filter(|_| pieces.iter().any(|piece| matches!(piece, Piece::File(_))));
+        Body { pieces: pieces.into(), length, reading: None, wire }
     }
 
-    /// The next bytes at once, none if they are being read, nothing at the end.
-    fn step(&mut self) -> Option<io::Result<Option<Bytes>>> {
+    fn step(&mut self) -> io::Result<Step> {
         while self.pieces.front().is_some_and(|piece| piece.length() == 0) {
             self.pieces.pop_front();
         }
-        match self.pieces.front_mut()? {
-            Piece::Memory(bytes) => Some(Ok(Some(bytes.split_to(bytes.len().min(READ))))),
-            Piece::File(range) => match range.read_cached() {
-                Ok(Some(bytes)) => {
+        let range = match self.pieces.front_mut() {
+            None => return Ok(Step::End),
+            Some(Piece::Memory(bytes)) => return Ok(Step::Bytes(bytes.split_to(bytes.len().min(READ)))),
+            Some(Piece::File(range)) => range,
+        };
+        match &self.wire {
+            Some(wire) => {
+                if let Some(cached) = range.cached()? {
+                    range.advance(cached.length as usize);
+                    wire.offer(cached);
+                    return Ok(Step::Wait);
+                }
+            }
+            None => {
+                if let Some(bytes) = range.read_cached()? {
                     range.advance(bytes.len());
-                    Some(Ok(Some(bytes)))
+                    return Ok(Step::Bytes(bytes));
                 }
-                Ok(None) => {
-                    let range = range.clone();
-                    self.reading = Some(tokio::task::spawn_blocking(move || range.read_blocking()));
-                    Some(Ok(None))
-                }
-                Err(error) => Some(Err(error)),
-            },
+            }
         }
+        let range = range.clone();
+        self.reading = Some(tokio::task::spawn_blocking(move || range.read_blocking()));
+        Ok(Step::Wait)
     }
+}
+
+/// How a body goes on.
+enum Step {
+    Bytes(Bytes),
+    /// They are being sent or read.
+    Wait,
+    End,
 }
 
 impl MessageBody for Body {
     type Error = io::Error;
 
     fn size(&self) -> BodySize {
-        BodySize::Sized(self.length)
+        if self.wire.is_some() { BodySize::Stream } else { BodySize::Sized(self.length) }
     }
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         let body = self.get_mut();
         loop {
+            if body.wire.as_ref().is_some_and(|wire| !wire.is_done()) {
+                return Poll::Pending; // whoever sends wakes us
+            }
             if let Some(reading) = &mut body.reading {
                 let Poll::Ready(read) = Pin::new(reading).poll(context) else { return Poll::Pending };
                 body.reading = None;
@@ -148,10 +182,10 @@ impl MessageBody for Body {
                 return Poll::Ready(Some(read));
             }
             match body.step() {
-                None => return Poll::Ready(None),
-                Some(Ok(Some(bytes))) => return Poll::Ready(Some(Ok(bytes))),
-                Some(Ok(None)) => {}
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Ok(Step::Bytes(bytes)) => return Poll::Ready(Some(Ok(bytes))),
+                Ok(Step::Wait) => {}
+                Ok(Step::End) => return Poll::Ready(None),
+                Err(error) => return Poll::Ready(Some(Err(error))),
             }
         }
     }

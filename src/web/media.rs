@@ -40,10 +40,10 @@ const PATIENCE: Duration = Duration::from_secs(3 * TARGET_DURATION);
 
 pub fn configure(config: &mut ServiceConfig) {
     config
+        .service(resource("/media/{id}/{folder:av[0-9]*|sound}/{file}").route(get_or_head().to(file)))
         .service(resource("/media/{id}/main.m3u8").route(get_or_head().to(multivariant)))
         .service(resource("/media/{id}/download.mp4").route(get_or_head().to(download)))
-        .service(resource("/media/{id}/thumbnail.jpg").route(get_or_head().to(thumbnail)))
-        .service(resource("/media/{id}/{folder:av[0-9]*|sound}/{file}").route(get_or_head().to(file)));
+        .service(resource("/media/{id}/thumbnail.jpg").route(get_or_head().to(thumbnail)));
 }
 
 /// GET, and HEAD as RFC 9110 9.3.2 wants it: the same headers, no body.

@@ -22,3 +22,4 @@ pub mod server;
 pub mod site;
 pub mod studio;
 pub mod tls;
+pub mod wire;

@@ -4,14 +4,19 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-use actix_web::dev::{Server, ServerHandle};
+use actix_http::HttpService;
+use actix_http::error::DispatchError;
+use actix_service::{ServiceFactoryExt, map_config};
+use actix_web::dev::{AppConfig, Server, fn_service};
 use actix_web::http::header;
 use actix_web::middleware::{DefaultHeaders, from_fn};
+use actix_web::rt::net::TcpStream;
 use actix_web::web::{Data, ServiceConfig};
 use actix_web::{App, HttpServer};
 
 use super::access::Pins;
 use super::api::stream_keys::RtmpPort;
+use super::wire::Wire;
 use super::{api, assets, csrf, envelope, guard, health, input, live, media, site, studio};
 use crate::broadcast::Studio;
 use crate::library::Library;
@@ -33,13 +38,20 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data: 
     worker-src 'self' blob:; connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; \
     frame-ancestors 'none'";
 
-/// Starts serving on listeners that are bound already; `tls` is the one for HTTPS.
+/// How long a connection whose client says nothing more is kept.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// How long a client may take to send a request's head, and to take the rest of what a closing connection has for it.
+const PATIENCE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(1));
+/// How long requests may go on when the server stops, seconds.
+const STOPPING: u64 = 1;
+
+/// Starts serving on listeners that are bound already, one server for each; `tls` is the one for HTTPS.
 pub fn start(
     services: Services,
     http: TcpListener,
     tls: Option<(TcpListener, rustls::ServerConfig)>,
-) -> io::Result<(Server, ServerHandle)> {
-    let server = HttpServer::new(move || {
+) -> io::Result<Vec<Server>> {
+    let app = move || {
         App::new()
             .configure(|config| configure(config, &services))
             .wrap(from_fn(csrf::read_form_token))
@@ -47,20 +59,36 @@ pub fn start(
             .wrap(headers())
             .wrap(from_fn(envelope::around))
             .wrap(from_fn(input::hold_unread_body))
-    })
-    .tcp_nodelay(true)
-    .keep_alive(Duration::from_secs(30))
-    .client_request_timeout(Duration::from_secs(10))
-    .shutdown_timeout(1)
-    .disable_signals();
-    let server = server.listen_auto_h2c(http)?;
-    let server = match tls {
-        Some((listener, config)) => server.listen_rustls_0_23(listener, config)?,
-        None => server,
     };
-    let server = server.run();
-    let handle = server.handle();
-    Ok((server, handle))
+    let secure = app.clone();
+    // By hand, since actix-web's own server knows TCP streams as they are and nothing in their place.
+    let plain = move || {
+        let connect = fn_service(|stream: TcpStream| async move {
+            let peer = stream.peer_addr().ok();
+            stream.set_nodelay(true).ok();
+            Ok::<_, DispatchError>((Wire::new(stream), peer))
+        });
+        let http = HttpService::build()
+            .keep_alive(KEEP_ALIVE)
+            .client_request_timeout(PATIENCE.0)
+            .client_disconnect_timeout(PATIENCE.1)
+            .on_connect_ext(|wire: &Wire, data| drop(data.insert(wire.handover())))
+            .h1(map_config(app(), |()| AppConfig::default()));
+        connect.and_then(http)
+    };
+    let plain = Server::build().disable_signals().shutdown_timeout(STOPPING).listen("http", http, plain)?.run();
+    let mut servers = vec![plain];
+    if let Some((listener, config)) = tls {
+        let server = HttpServer::new(secure)
+            .tcp_nodelay(true)
+            .keep_alive(KEEP_ALIVE)
+            .client_request_timeout(PATIENCE.0)
+            .client_disconnect_timeout(PATIENCE.1)
+            .shutdown_timeout(STOPPING)
+            .disable_signals();
+        servers.push(server.listen_rustls_0_23(listener, config)?.run());
+    }
+    Ok(servers)
 }
 
 fn headers() -> DefaultHeaders {
@@ -83,10 +111,11 @@ fn configure(config: &mut ServiceConfig, services: &Services) {
     if let Some(port) = services.rtmp_port {
         config.app_data(port);
     }
+    // In the order in which they are tried; media is asked for most.
+    media::configure(config);
     input::configure(config);
     assets::routes(config);
     health::configure(config);
-    media::configure(config);
     live::configure(config);
     studio::configure(config);
     api::configure(config);

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::process::{Sender, Worker};
+use super::process::Worker;
 use crate::media::protocol::{FromWorker, SourceState, Start, Task, ToWorker, VERSION};
 
 /// A worker that starts may take this long to its first sign of life: plugins are loaded, devices opened.
@@ -125,7 +125,7 @@ async fn converse(
     events: &mpsc::Sender<Event>,
 ) -> Result<(), String> {
     let start = Start { version: VERSION, base_ns: supervision.base_ns, task: supervision.task.clone() };
-    send(&mut worker.sender, &ToWorker::Start(start)).await?;
+    send(worker, &ToWorker::Start(start)).await?;
     if events.send(Event::Started { process: worker.pid() }).await.is_err() {
         return Ok(());
     }
@@ -145,7 +145,7 @@ async fn converse(
                 }
             }
             command = commands.recv() => match command {
-                Some(command) => send(&mut worker.sender, &command).await?,
+                Some(command) => send(worker, &command).await?,
                 // Whoever gave the commands is gone: let the worker flush, then end.
                 None => return drain(worker, events).await,
             },
@@ -156,7 +156,7 @@ async fn converse(
 
 /// Asks the worker to stop and passes on what it still has.
 async fn drain(worker: &mut Worker, events: &mpsc::Sender<Event>) -> Result<(), String> {
-    send(&mut worker.sender, &ToWorker::Stop).await?;
+    send(worker, &ToWorker::Stop).await?;
     let until = Instant::now() + Duration::from_secs(2);
     loop {
         tokio::select! {
@@ -169,11 +169,12 @@ async fn drain(worker: &mut Worker, events: &mpsc::Sender<Event>) -> Result<(), 
     }
 }
 
-async fn send(sender: &mut Sender, message: &ToWorker) -> Result<(), String> {
+async fn send(worker: &mut Worker, message: &ToWorker) -> Result<(), String> {
     // A stopped process reads nothing: its socket fills, and the watchdog must not wait behind it.
-    match tokio::time::timeout(Duration::from_secs(3), sender.send(message)).await {
+    match tokio::time::timeout(Duration::from_secs(3), worker.sender.send(message)).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(format!("it takes no commands: {error}")),
+        // It has ended, which tells more than that its socket is closed.
+        Ok(Err(_)) => Err(worker.last_words().await),
         Err(_) => Err(String::from("it takes no commands")),
     }
 }

@@ -20,6 +20,8 @@ const CONFINED: &[(&str, &str)] = &[
     ("gst::", "capture"),
     ("gst_app::", "capture"),
     ("rusqlite::", "store"),
+    ("actix_http::", "web"),
+    ("actix_service::", "web"),
     ("actix_web::", "web"),
     ("askama::", "web"),
     ("SystemTime::now", "base"),
