@@ -340,3 +340,26 @@ pub fn wall_ms(ticks: u64, epoch_us: i64) -> i64 {
     let media_us = ticks as i128 * 1_000_000 / i128::from(TIMESCALE);
     ((i128::from(epoch_us) + media_us) / 1000) as i64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment(msn: u64, start_s: u64, duration_s: u64, cut: bool) -> Segment {
+        let (start, duration) = (start_s * u64::from(TIMESCALE), duration_s * u64::from(TIMESCALE));
+        Segment { msn, start, duration, init: 0, discontinuity: false, independent: true, resumed: false, cut }
+    }
+
+    /// Where the end of a segment is missing, either a number between says so or a break does.
+    #[test]
+    fn what_follows_a_cut_segment_is_a_gap_or_a_break() {
+        let listed = |segments: &[Segment]| {
+            let text = String::from_utf8(recording(segments, 0).to_vec()).unwrap();
+            ["#EXT-X-DISCONTINUITY\n", "#EXT-X-GAP\n", "cut-1.m4s\n"].map(|line| text.matches(line).count())
+        };
+        let (first, cut) = (segment(0, 0, 2, false), segment(1, 2, 1, true));
+        assert_eq!(listed(&[first.clone(), cut.clone(), segment(2, 4, 2, false)]), [1, 0, 1]);
+        assert_eq!(listed(&[first.clone(), cut, segment(3, 5, 2, false)]), [0, 1, 1]);
+        assert_eq!(listed(&[first, segment(1, 2, 2, false), segment(2, 4, 2, false)]), [0, 0, 0]);
+    }
+}
