@@ -151,8 +151,15 @@ pub struct Beginning {
     pub grace: Duration,
 }
 
-/// Starts the task on `runtime`, which outlives every request. `done` is told the id once the recording is complete and nobody needs the actor any more.
-pub fn start(runtime: &Handle, beginning: Beginning, done: mpsc::UnboundedSender<String>) -> Arc<Live> {
+/// A broadcast that is over, its recording complete.
+pub struct Finished {
+    pub id: String,
+    /// Whoever pressed *End* waits until it is off the registry: from then on it is served from the index.
+    pub ends: Vec<oneshot::Sender<()>>,
+}
+
+/// Starts the task on `runtime`, which outlives every request. `done` is told when nobody needs the actor any more.
+pub fn start(runtime: &Handle, beginning: Beginning, done: mpsc::UnboundedSender<Finished>) -> Arc<Live> {
     let Beginning { id, program, recorder, library, mut ladder, state, since_ns, offset, grace } = beginning;
     let (media, in_use) = program.attach();
     let (show, windows) = windows::channel(&mut ladder, program::renditions(&program.task));
@@ -190,8 +197,8 @@ pub fn start(runtime: &Handle, beginning: Beginning, done: mpsc::UnboundedSender
     actor.take_inits();
     runtime.spawn(async move {
         let id = actor.id.clone();
-        actor.run(media, ends_receiver).await;
-        let _ = done.send(id);
+        let ends = actor.run(media, ends_receiver).await;
+        let _ = done.send(Finished { id, ends });
     });
     live
 }
@@ -212,7 +219,12 @@ struct Actor {
 }
 
 impl Actor {
-    async fn run(mut self, mut media: broadcast::Receiver<Media>, mut ends: mpsc::Receiver<oneshot::Sender<()>>) {
+    /// Until it is over; gives those who wait for its end.
+    async fn run(
+        mut self,
+        mut media: broadcast::Receiver<Media>,
+        mut ends: mpsc::Receiver<oneshot::Sender<()>>,
+    ) -> Vec<oneshot::Sender<()>> {
         self.program.keyframe();
         let mut thumbnail_due = Some(Box::pin(sleep(Duration::ZERO)));
         let mut thumbnails = 0;
@@ -259,9 +271,7 @@ impl Actor {
             }
         };
         self.finish(last).await;
-        for end in waiting_for_end {
-            let _ = end.send(());
-        }
+        waiting_for_end
     }
 
     /// The final state, once it is reached.

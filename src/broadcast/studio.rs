@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::actor::{self, Beginning, Live, UNRECORDED_SEGMENTS};
+use super::actor::{self, Beginning, Finished, Live, UNRECORDED_SEGMENTS};
 use super::calibration;
 use super::program::{self, Program};
 use super::source::{self, Source};
@@ -98,7 +98,7 @@ struct Inner {
     resting: Mutex<HashMap<String, u64>>,
     /// Frames of 1280x720 that this machine encodes a second, once that is known.
     encoder_speed: watch::Sender<Option<f32>>,
-    done: mpsc::UnboundedSender<String>,
+    done: mpsc::UnboundedSender<Finished>,
     going_live: tokio::sync::Mutex<()>,
     /// The program's own runtime: what is started here outlives the request that asked for it.
     runtime: Handle,
@@ -468,12 +468,16 @@ impl Studio {
         }
     }
 
-    async fn forget_finished(self, mut finished: mpsc::UnboundedReceiver<String>) {
-        while let Some(id) = finished.recv().await {
+    async fn forget_finished(self, mut finished: mpsc::UnboundedReceiver<Finished>) {
+        while let Some(Finished { id, ends }) = finished.recv().await {
             let mut ended = None;
             self.0.on_air.send_modify(|on_air| ended = Arc::make_mut(on_air).remove(&id));
             let Some(ended) = ended else { continue };
             lock(&self.0.lately).insert(id.clone(), ended);
+            for end in ends {
+                // Whoever waited may have gone.
+                let _ = end.send(());
+            }
             let studio = self.clone();
             tokio::spawn(async move {
                 tokio::time::sleep(PARTS_STAY).await;

@@ -231,6 +231,7 @@ impl Open {
             independent: begin.independent,
             resumed: begin.resumed,
             cut: end.is_none(),
+            gap: false,
         };
         let location = Location { reel_id: reel_id.to_owned(), offset, length, crc32c };
         let sound = end.is_none_or(|end| end.crc32c == crc32c);
@@ -264,6 +265,7 @@ mod tests {
                 independent: true,
                 resumed: false,
                 cut: false,
+                gap: false,
             };
             reel.begin_segment(&segment).unwrap();
             reel.append(&testing::part(start, true)).unwrap();

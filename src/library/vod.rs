@@ -16,9 +16,8 @@ use super::read::FileRange;
 use super::recorder::{Limits, Recorder};
 use super::space::Reserve;
 use crate::base::config::Config;
-use crate::media::playlist;
 use crate::media::protocol::Init;
-use crate::media::window::Segment;
+use crate::media::{ladder, playlist};
 use crate::store::broadcasts::Broadcast;
 use crate::store::media::{IndexedSegment, Location};
 use crate::store::{Connection, Db, StoreError, media};
@@ -51,6 +50,17 @@ pub struct Rendition {
 }
 
 impl Recording {
+    fn new(rows: BTreeMap<u8, (Vec<Init>, Vec<IndexedSegment>)>, epoch_us: i64) -> Recording {
+        let described = |rows: &[IndexedSegment]| rows.iter().map(|row| row.segment.clone()).collect::<Vec<_>>();
+        let all: Vec<_> = rows.values().map(|(_, rows)| described(rows)).collect();
+        let all = ladder::union(all.iter().map(|segments| &segments[..]));
+        let rendition = |(inits, segments): (Vec<Init>, Vec<IndexedSegment>)| {
+            let playlist = playlist::recording(&ladder::filled(&described(&segments), &all), epoch_us);
+            Rendition { inits, segments, playlist }
+        };
+        Recording { renditions: rows.into_iter().map(|(number, rows)| (number, rendition(rows))).collect() }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.renditions.is_empty()
     }
@@ -68,12 +78,6 @@ impl Recording {
 }
 
 impl Rendition {
-    fn new(inits: Vec<Init>, segments: Vec<IndexedSegment>, epoch_us: i64) -> Rendition {
-        let described: Vec<Segment> = segments.iter().map(|row| row.segment.clone()).collect();
-        let playlist = playlist::recording(&described, epoch_us);
-        Rendition { inits, segments, playlist }
-    }
-
     pub fn playlist(&self) -> Bytes {
         self.playlist.clone()
     }
@@ -130,15 +134,14 @@ impl Library {
         let renditions = self
             .db
             .read(move |db| -> Result<_, StoreError> {
-                let mut renditions = BTreeMap::new();
+                let mut rows = BTreeMap::new();
                 for number in media::renditions(db, &wanted)? {
-                    let (inits, segments) = (media::inits(db, &wanted, number)?, media::segments(db, &wanted, number)?);
-                    renditions.insert(number, Rendition::new(inits, segments, epoch_us));
+                    rows.insert(number, (media::inits(db, &wanted, number)?, media::segments(db, &wanted, number)?));
                 }
-                Ok(renditions)
+                Ok(rows)
             })
             .await?;
-        let recording = Arc::new(Recording { renditions });
+        let recording = Arc::new(Recording::new(renditions, epoch_us));
         if !recording.is_empty() && self.cache.generation.load(Ordering::Acquire) == generation {
             remember(&self.cache.recordings, id, recording.clone());
         }

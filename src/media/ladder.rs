@@ -104,6 +104,29 @@ pub struct Recorded {
     pub segments: Vec<Segment>,
 }
 
+/// A rendition's segments among those of all: what it has not is a gap of the others' length, so that numbers, breaks and durations are
+/// the same for all. The very last of all may be missing, if it was under way when it ended; so may what lies before its first.
+pub fn filled(own: &[Segment], all: &BTreeMap<u64, Segment>) -> Vec<Segment> {
+    let Some(first) = own.first() else { return Vec::new() };
+    let newest = all.keys().next_back();
+    let mut own = own.iter().peekable();
+    let mut init = first.init;
+    let fill = |(msn, other): (&u64, &Segment)| match own.next_if(|segment| segment.msn == *msn) {
+        Some(segment) => {
+            init = segment.init;
+            Some(segment.clone())
+        }
+        None if newest == Some(msn) => None,
+        None => Some(Segment { init, resumed: other.resumed, cut: false, gap: true, ..other.clone() }),
+    };
+    all.range(first.msn..).filter_map(fill).collect()
+}
+
+/// The segments of all renditions by number; where several have one, the last rendition's: the smallest loses the least.
+pub fn union<'a>(renditions: impl Iterator<Item = &'a [Segment]>) -> BTreeMap<u64, Segment> {
+    renditions.flatten().map(|segment| (segment.msn, segment.clone())).collect()
+}
+
 /// All renditions of a broadcast, or of a preview.
 #[derive(Debug)]
 pub struct Ladder {
@@ -136,7 +159,8 @@ impl Ladder {
     pub fn resume(epoch_us: i64, leader: u8, mut before: BTreeMap<u8, Recorded>) -> Ladder {
         let newest = before.values().filter_map(|recorded| recorded.segments.last()).map(|last| last.msn).max();
         let next = newest.map_or(0, |newest| newest + 1 + NUMBERS_LEFT_OUT);
-        let resume = |Recorded { inits, segments }| Packager::resume(epoch_us, inits, segments, next);
+        let all = union(before.values().map(|recorded| &recorded.segments[..]));
+        let resume = |Recorded { inits, segments }| Packager::resume(epoch_us, inits, filled(&segments, &all), next);
         let lead = resume(before.remove(&leader).unwrap_or_default());
         let follower =
             |(rendition, recorded)| (rendition, Follower { packager: resume(recorded), held: VecDeque::new() });
@@ -318,8 +342,8 @@ impl Ladder {
 
     /// A segment that the leader has completed, and the one after it too, will not come any more where it has not begun.
     fn leave_out(&mut self, rendition: u8) -> Events {
-        let ended = self.lead.has_ended();
-        let behind = self.plan.len().saturating_sub(if ended { 0 } else { 2 });
+        // At the end, the last one may be under way.
+        let behind = self.plan.len().saturating_sub(if self.lead.has_ended() { 1 } else { 2 });
         let Some(follower) = self.rungs.get_mut(&rendition) else { return Vec::new() };
         let mut events = Vec::new();
         let mut left_out = false;

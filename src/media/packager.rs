@@ -213,7 +213,7 @@ impl Packager {
         }
         let events = self.close();
         if let (Some(init), true) = (self.current, missed.msn == self.next_msn) {
-            let segment = Segment { init, resumed: false, cut: false, ..missed.clone() };
+            let segment = Segment { init, resumed: false, cut: false, gap: true, ..missed.clone() };
             self.end = Some(segment.start + segment.duration);
             self.duration += segment.duration;
             self.gaps += u64::from(segment.discontinuity);
@@ -309,6 +309,7 @@ impl Packager {
                 independent: part.independent,
                 resumed: std::mem::take(&mut self.resumed),
                 cut: false,
+                gap: false,
             },
             parts: Vec::with_capacity(12),
         });
@@ -348,8 +349,8 @@ impl Packager {
         let listed = (self.next_msn - settled_end) as usize;
         if listed > SEGMENTS_WITH_PARTS {
             let settle = self.recent.len() - listed;
-            let RecentSegment { segment, parts } = &*self.recent[settle];
-            Arc::make_mut(&mut self.settled).push(segment, parts.is_empty(), self.epoch_us);
+            let segment = self.recent[settle].segment.clone();
+            Arc::make_mut(&mut self.settled).push(&segment, self.epoch_us);
         }
         if self.recent.len() > SEGMENTS_IN_MEMORY {
             self.recent.remove(0);

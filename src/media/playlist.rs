@@ -44,8 +44,8 @@ struct Mark {
 }
 
 impl Settled {
-    /// Adds a segment, listed without its parts; as a gap where it cannot be had (RFC 8216bis 4.4.4.7).
-    pub fn push(&mut self, segment: &Segment, is_gap: bool, epoch_us: i64) {
+    /// Adds a segment, listed without its parts.
+    pub fn push(&mut self, segment: &Segment, epoch_us: i64) {
         let before = self.marks.last().map(|mark| mark.init);
         self.marks.push(Mark {
             at: self.text.len(),
@@ -53,7 +53,6 @@ impl Settled {
             init: segment.init,
             discontinuity: segment.discontinuity,
         });
-        write_gap(&mut self.text, is_gap);
         write_segment(&mut self.text, segment, before, epoch_us, &[]);
     }
 
@@ -68,11 +67,11 @@ impl Settled {
                 }
                 if before.cut && before.msn + 1 == segment.msn {
                     // No number between them can say what is missing.
-                    self.push(&Segment { discontinuity: true, ..segment.clone() }, false, epoch_us);
+                    self.push(&Segment { discontinuity: true, ..segment.clone() }, epoch_us);
                     continue;
                 }
             }
-            self.push(segment, false, epoch_us);
+            self.push(segment, epoch_us);
         }
     }
 
@@ -86,8 +85,8 @@ impl Settled {
     }
 
     fn push_gap(&mut self, before: &Segment, msn: u64, start: u64, duration: u64, epoch_us: i64) {
-        let facts = Segment { discontinuity: false, cut: false, ..before.clone() };
-        self.push(&Segment { msn, start, duration, ..facts }, true, epoch_us);
+        let facts = Segment { discontinuity: false, cut: false, gap: true, ..before.clone() };
+        self.push(&Segment { msn, start, duration, ..facts }, epoch_us);
     }
 
     /// Lists what was never recorded between two segments as EXT-X-GAP (RFC 8216bis 4.4.4.7): media sequence numbers stay
@@ -150,7 +149,6 @@ pub(super) fn media(window: &Window, delta: bool) -> Bytes {
     let without_parts = if window.ended { newer.len() } else { newer.len().saturating_sub(SEGMENTS_WITH_PARTS) };
     for (index, recent) in newer.iter().enumerate() {
         let parts: &[_] = if index >= without_parts { &recent.parts } else { &[] };
-        write_gap(&mut text, recent.parts.is_empty());
         write_segment(&mut text, &recent.segment, before, window.epoch_us, parts);
         before = Some(recent.segment.init);
     }
@@ -308,15 +306,12 @@ fn write_segment(text: &mut String, segment: &Segment, before: Option<u32>, epoc
         writeln!(text, "#EXTINF:{:.5},\n{}", ticks_to_seconds(segment.duration), segment_uri(segment.msn, segment.cut));
 }
 
-fn write_gap(text: &mut String, is_gap: bool) {
-    if is_gap {
-        text.push_str("#EXT-X-GAP\n");
-    }
-}
-
 /// What stands before a segment's first part or its EXTINF. `before` is the init of the segment listed before it; the
 /// first one's EXT-X-MAP stands in the header, where a sliding window keeps it.
 fn write_head(text: &mut String, segment: &Segment, before: Option<u32>, epoch_us: i64) {
+    if segment.gap {
+        text.push_str("#EXT-X-GAP\n");
+    }
     if segment.discontinuity {
         text.push_str("#EXT-X-DISCONTINUITY\n");
     }
@@ -354,4 +349,37 @@ fn map_line(init: u32) -> String {
 pub fn wall_ms(ticks: u64, epoch_us: i64) -> i64 {
     let media_us = ticks as i128 * 1_000_000 / i128::from(TIMESCALE);
     ((i128::from(epoch_us) + media_us) / 1000) as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment(msn: u64, start_s: u64, duration_s: u64, cut: bool) -> Segment {
+        let (start, duration) = (start_s * u64::from(TIMESCALE), duration_s * u64::from(TIMESCALE));
+        Segment {
+            msn,
+            start,
+            duration,
+            init: 0,
+            discontinuity: false,
+            independent: true,
+            resumed: false,
+            cut,
+            gap: false,
+        }
+    }
+
+    /// Where the end of a segment is missing, either a number between says so or a break does.
+    #[test]
+    fn what_follows_a_cut_segment_is_a_gap_or_a_break() {
+        let listed = |segments: &[Segment]| {
+            let text = String::from_utf8(recording(segments, 0).to_vec()).unwrap();
+            ["#EXT-X-DISCONTINUITY\n", "#EXT-X-GAP\n", "cut-1.m4s\n"].map(|line| text.matches(line).count())
+        };
+        let (first, cut) = (segment(0, 0, 2, false), segment(1, 2, 1, true));
+        assert_eq!(listed(&[first.clone(), cut.clone(), segment(2, 4, 2, false)]), [1, 0, 1]);
+        assert_eq!(listed(&[first.clone(), cut, segment(3, 5, 2, false)]), [0, 1, 1]);
+        assert_eq!(listed(&[first, segment(1, 2, 2, false), segment(2, 4, 2, false)]), [0, 0, 0]);
+    }
 }

@@ -38,13 +38,15 @@ pub struct Segment {
     pub resumed: bool,
     /// Shorter than the segment that live viewers saw under this number.
     pub cut: bool,
+    /// It cannot be had in this rendition: EXT-X-GAP (RFC 8216bis 4.4.4.7).
+    pub gap: bool,
 }
 
 /// A segment whose parts are still in memory.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RecentSegment {
     pub segment: Segment,
-    /// None of them: the rendition was left out for so long, EXT-X-GAP.
+    /// None of a gap.
     pub parts: Vec<WindowPart>,
 }
 

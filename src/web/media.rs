@@ -360,9 +360,7 @@ async fn from_library(
 
 async fn download(request: Request, id: Path<String>) -> Result<HttpResponse, Problem> {
     let broadcast = request.watchable(&id).await?;
-    // Whoever was told of the end finds it, even if the registry has not heard of it yet.
-    let on_air = request.studio.live(&broadcast.id).is_some_and(|live| !live.state.borrow().is_final());
-    if !broadcast.state.is_over() || on_air {
+    if !broadcast.state.is_over() || request.studio.live(&broadcast.id).is_some() {
         return Err(refuse(
             StatusCode::CONFLICT,
             "still_live",

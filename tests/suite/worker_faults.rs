@@ -169,9 +169,10 @@ fn a_worker_that_dies_again_and_again_is_told_and_does_not_spin() {
     assert!(busy < 2.0, "{busy} s");
     let told = until_health(&server, &id, "capture_failing");
     assert_eq!(told["state"], "live");
-    assert!(told["reason"].as_str().is_some_and(|reason| reason.contains("signal: 11")), "{told}");
+    // Where the signal comes while plugins are loaded, GStreamer takes it and exits.
+    assert!(told["reason"].as_str().is_some_and(|reason| reason.contains("its process ended")), "{told}");
     let page = studio_page(&server);
-    assert!(page.contains("keeps failing") && page.contains("signal: 11"), "{page}");
+    assert!(page.contains("keeps failing") && page.contains("its process ended"), "{page}");
     assert!(server.stranger().get(&format!("/api/v1/broadcasts/{id}")).json()["reason"].is_null());
 
     // Left in peace, it comes back by itself, in the same broadcast.
