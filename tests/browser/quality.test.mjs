@@ -137,6 +137,14 @@ test('a viewer changes over by itself when the box leaves out the largest pictur
     assert.equal(health, 'busy', 'the studio says so');
     await ask('POST', `/broadcasts/${id}/end`);
     assert.deepEqual(complaints, []);
+
+    // The recording, too, goes on where the largest picture is missing.
+    await page.reload();
+    await moving(page);
+    await page.evaluate(() => { document.querySelector('video').playbackRate = 2; });
+    await page.waitForFunction(() => document.querySelector('video').ended, null, { timeout: 60_000 });
+    const { duration, time } = await video(page);
+    assert.ok(duration > 8 && time > duration - 1, `${time} of ${duration} s`);
   } finally {
     assert.equal(await large.stop(), 0);
   }
