@@ -83,7 +83,7 @@ card_rate 100300
 feed_h264 "$OUT/film.mp4"
 feed_mjpeg
 sleep 3
-serve --video-height 180 --frame-rate 15 --video-kbps 300
+serve --video-height 240 --frame-rate 15 --video-kbps 300
 
 # --- the cameras ----------------------------------------------------------------------------------
 await 120 'the fed cameras are offered' is_marked Encoding true
