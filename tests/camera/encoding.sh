@@ -110,7 +110,7 @@ starve
 await 60 'the slate is listed' has_breaks $((before + 1))
 await 120 'the broadcast goes on without it' has_segments $(($(segments) + 1))
 feed_h264 "$OUT/film.mp4"
-await 60 'its picture is listed' has_breaks $((before + 2))
+await 120 'its picture is listed' has_breaks $((before + 2))
 await 120 'the broadcast goes on with it' has_segments $(($(segments) + 2))
 state_is live > /dev/null || fail 'it is still live'
 opened=$(times_of 'opening the camera' | tail -n 1)
