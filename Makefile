@@ -53,6 +53,7 @@ lint:
 camera-test: deps-build assets
 	cargo build --locked
 	tests/camera/run tests/camera/walk.sh "$(abspath $(target))/debug/siaran"
+	tests/camera/run tests/camera/encoding.sh "$(abspath $(target))/debug/siaran"
 
 # Deliberate failures for half an hour: faults under a live broadcast, then two hundred power cuts; and a start
 # with a hundred hours of recordings. Needs root. CHAOS_SEED

@@ -1,6 +1,7 @@
 //! Cameras and microphones kept open: one pipeline for each, built anew as often as it takes, that leaves what it gets in
 //! [`Slots`]. It runs on the program's clock and base time, so its buffers' times are running time.
 
+use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -197,10 +198,10 @@ fn camera_pipeline(id: &str, target: Target) -> Result<gst::Pipeline, String> {
         _ => ("video/x-h264", "h264parse ! avdec_h264 max-threads=1 !"),
     };
     let (width, height) = (format.width, format.height);
+    let caps = no_faster(device.caps(), &format!("{caps},width={width},height={height}"), target.frame_rate);
     let line = format!(
-        "capsfilter name=in caps=\"{caps},width={width},height={height},framerate=[1/1,{}/1]\" ! {decoder} videoconvert ! \
-         videoscale add-borders=true ! {} ! appsink name=out sync=false max-buffers=2 drop=true",
-        target.frame_rate.max(1),
+        "capsfilter name=in caps=\"{caps}\" ! {decoder} videoconvert ! videoscale add-borders=true ! {} ! \
+         appsink name=out sync=false max-buffers=2 drop=true",
         picture(target.width, target.height)
     );
     assemble(&device, &line)
@@ -213,9 +214,10 @@ fn h264_pipeline(id: &str, target: Target) -> Result<gst::Pipeline, String> {
     tracing::info!(?format, "opening the camera, whose H.264 is passed through");
     let DeviceFormat { width, height, .. } = format;
     let rate = target.frame_rate.max(1);
+    let caps = no_faster(device.caps(), &format!("video/x-h264,width={width},height={height}"), rate);
     let line = format!(
-        "capsfilter name=in caps=\"video/x-h264,width={width},height={height},framerate=[1/1,{rate}/1]\" ! h264parse ! \
-         video/x-h264,stream-format=avc,alignment=au ! appsink name=out sync=false max-buffers=60"
+        "capsfilter name=in caps=\"{caps}\" ! h264parse ! video/x-h264,stream-format=avc,alignment=au ! \
+         appsink name=out sync=false max-buffers=60"
     );
     let pipeline = assemble(&device, &line)?;
     // A keyframe a second with its parameter sets and no B-frames, of a camera that lets itself be told.
@@ -228,6 +230,13 @@ fn h264_pipeline(id: &str, target: Target) -> Result<gst::Pipeline, String> {
         source.set_property("extra-controls", controls.build());
     }
     Ok(pipeline)
+}
+
+/// `wanted` at no more than `rate` frames a second, where a device of these `caps` has that; else as fast as it is.
+fn no_faster(caps: Option<gst::Caps>, wanted: &str, rate: u32) -> String {
+    let limited = format!("{wanted},framerate=[1/1,{}/1]", rate.max(1));
+    let has = |all: gst::Caps| gst::Caps::from_str(&limited).is_ok_and(|limited| all.can_intersect(&limited));
+    if caps.is_none_or(has) { limited } else { String::from(wanted) }
 }
 
 fn microphone_pipeline(id: &str) -> Result<gst::Pipeline, String> {
@@ -267,4 +276,21 @@ fn connect(
         let time = sample.buffer().and_then(|buffer| program::running_time(sample, buffer.pts()));
         time.map_or(Ok(()), |time| take(sample, time))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_camera_that_is_only_faster_is_taken_as_it_is() {
+        gst::init().unwrap();
+        let caps = |text| gst::Caps::from_str(text).ok();
+        let only_fast = caps("video/x-h264,width=1280,height=720,framerate=30/1");
+        let either = caps("video/x-h264,width=1280,height=720,framerate={(fraction)30/1,(fraction)15/1}");
+        let wanted = "video/x-h264,width=1280,height=720";
+        assert_eq!(no_faster(only_fast, wanted, 25), wanted);
+        assert_eq!(no_faster(either, wanted, 25), format!("{wanted},framerate=[1/1,25/1]"));
+        assert_eq!(no_faster(None, wanted, 25), format!("{wanted},framerate=[1/1,25/1]"));
+    }
 }

@@ -83,7 +83,7 @@ card_rate 100300
 feed_h264 "$OUT/film.mp4"
 feed_mjpeg
 sleep 3
-serve --video-height 180 --frame-rate 15 --video-kbps 300
+serve --video-height 240 --frame-rate 15 --video-kbps 300
 
 # --- the cameras ----------------------------------------------------------------------------------
 await 120 'the fed cameras are offered' is_marked Encoding true
@@ -110,7 +110,7 @@ starve
 await 60 'the slate is listed' has_breaks $((before + 1))
 await 120 'the broadcast goes on without it' has_segments $(($(segments) + 1))
 feed_h264 "$OUT/film.mp4"
-await 60 'its picture is listed' has_breaks $((before + 2))
+await 120 'its picture is listed' has_breaks $((before + 2))
 await 120 'the broadcast goes on with it' has_segments $(($(segments) + 2))
 state_is live > /dev/null || fail 'it is still live'
 opened=$(times_of 'opening the camera' | tail -n 1)

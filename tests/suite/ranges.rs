@@ -1,5 +1,9 @@
 //! HTTP of media: ranges of every kind, validators, HEAD, and who may keep an answer (RFC 9110, RFC 9111).
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::client::{By, Client};
@@ -148,4 +152,32 @@ fn caches_keep_what_is_for_everybody_and_nothing_else() {
     assert_eq!((session.status, session.header("cache-control")), (200, "no-store"));
     assert!(matches!(member.by, By::Bearer(_)));
     assert_eq!(member.get("/api/v1/broadcasts").header("cache-control"), "no-store", "lists differ by who asks");
+}
+
+/// One connection, two requests at once, and a reader so slow that the socket is full again and again.
+#[test]
+fn a_slow_reader_gets_every_byte_of_both_answers() {
+    let server = Server::start(&[]);
+    let (_, paths) = recording(&server);
+    let download = paths.last().expect("a download");
+    let whole = server.stranger().get(download).body;
+    assert!(whole.len() > 500_000, "more than a socket holds: {} bytes", whole.len());
+    let mut stream = TcpStream::connect(server.http.trim_start_matches("http://")).expect("a connection");
+    let ask = |connection: &str| format!("GET {download} HTTP/1.1\r\nHost: box\r\nConnection: {connection}\r\n\r\n");
+    stream.write_all((ask("keep-alive") + &ask("close")).as_bytes()).expect("sent");
+    let (mut got, mut block) = (Vec::new(), [0; 16 << 10]);
+    loop {
+        std::thread::sleep(Duration::from_millis(2));
+        match stream.read(&mut block).expect("readable") {
+            0 => break,
+            read => got.extend_from_slice(&block[..read]),
+        }
+    }
+    for _ in 0..2 {
+        let end = got.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
+        assert!(got.starts_with(b"HTTP/1.1 200 OK\r\n"));
+        assert_eq!(&got[end..end + whole.len()], whole);
+        got.drain(..end + whole.len());
+    }
+    assert!(got.is_empty(), "{} bytes too many", got.len());
 }
