@@ -45,10 +45,11 @@ playlist() {
 segments() { playlist | grep -c '^#EXTINF'; }
 has_segments() { [ "$(segments)" -ge "$1" ]; }
 
-# serve FLAG...: starts it with one account, signs in; $server is its process.
+# serve FLAG...: starts it with one account, signs in; $server is its process. One rendition: an emulated processor has enough to
+# do with that.
 serve() {
     printf 'a nurse with two cameras' | "$siaran" account add nurse --role admin --password-stdin --data "$data" || fail "an account"
-    "$siaran" serve --data "$data" --http 127.0.0.1:0 --https off --rtmp off --log info,siaran::web::envelope=warn "$@" \
+    "$siaran" serve --data "$data" --http 127.0.0.1:0 --https off --rtmp off --ladder off --log info,siaran::web::envelope=warn "$@" \
         > "$OUT/ready" 2> "$OUT/siaran.log" &
     server=$!
     await 120 'it serves' grep -q '^ready ' "$OUT/ready"
