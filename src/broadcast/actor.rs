@@ -313,6 +313,10 @@ impl Actor {
                 }
                 self.on(Event::Part)
             }
+            Media::LeftOut(renditions) => {
+                self.ladder.leave_out(renditions);
+                None
+            }
             Media::Interrupted => {
                 self.interrupt();
                 None
@@ -325,9 +329,13 @@ impl Actor {
         }
     }
 
-    /// The inits in force; one may have been among what was missed.
+    /// The inits in force, and what is left out; they may have been among what was missed.
     fn take_inits(&mut self) {
-        let inits = self.program.status.borrow().inits.clone();
+        let (inits, left_out) = {
+            let status = self.program.status.borrow();
+            (status.inits.clone(), status.left_out.0)
+        };
+        self.ladder.leave_out(left_out);
         for init in inits.into_values() {
             let events = self.ladder.init(init);
             self.record(events);

@@ -38,6 +38,8 @@ const REPORTS_WATCHDOG: Duration = Duration::from_millis(3500);
 pub enum Media {
     Init(Init),
     Part(Part),
+    /// So many renditions, from the best on, are about to stop.
+    LeftOut(u8),
     /// The worker was lost: what follows begins anew.
     Interrupted,
     /// The publisher is gone. What follows, if anything does, is the slate.
@@ -336,6 +338,7 @@ impl Runner {
                 return hopeless.map(Media::GivenUp);
             }
             Event::Started { process } => {
+                self.leave_out(0);
                 self.status.send_modify(|status| {
                     status.process = process;
                     status.left_out = (0, None);
@@ -406,6 +409,7 @@ impl Runner {
             FromWorker::Snapshot { jpeg } => self.status.send_modify(|status| status.snapshot = Some(jpeg)),
             FromWorker::Stats(stats) => self.status.send_modify(|status| status.stats = stats),
             FromWorker::LeftOut { renditions, reason } => {
+                self.leave_out(renditions);
                 self.status.send_modify(|status| status.left_out = (renditions, reason));
             }
             FromWorker::State(state) => {
@@ -432,6 +436,11 @@ impl Runner {
             }
             FromWorker::Hello { .. } | FromWorker::Devices(_) | FromWorker::Encoders(_) | FromWorker::Ended => {}
         }
+    }
+
+    fn leave_out(&mut self, renditions: u8) {
+        self.ladder.leave_out(renditions);
+        self.publish(Media::LeftOut(renditions));
     }
 
     fn interrupt(&mut self) {

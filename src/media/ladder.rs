@@ -138,6 +138,8 @@ pub struct Ladder {
     plan: VecDeque<Segment>,
     /// Renditions whose window has changed.
     changed: Vec<u8>,
+    /// So many renditions, from the best on, begin no segment.
+    left_out: u8,
 }
 
 /// A rung that does not lead.
@@ -182,6 +184,12 @@ impl Ladder {
         let mut all: Vec<u8> = self.rungs.keys().copied().chain([self.leader]).collect();
         all.sort_unstable();
         all
+    }
+
+    /// So many renditions, from the best on, are about to stop: each completes its segment and begins no other, so that what is
+    /// listed of it ends where a segment ends. With fewer, they begin again.
+    pub fn leave_out(&mut self, renditions: u8) {
+        self.left_out = renditions.min(self.leader);
     }
 
     /// The inits in force, as a recorder that begins now must be told.
@@ -312,7 +320,7 @@ impl Ladder {
         for rendition in followers {
             events.extend(self.drain(rendition));
             if completed {
-                events.extend(self.leave_out(rendition));
+                events.extend(self.list_missed(rendition));
             }
         }
         events
@@ -327,6 +335,9 @@ impl Ladder {
             let Some(part) = follower.held.pop_front() else { break };
             let begun = |segment: &&Segment| segment.start <= part.start + TOLERANCE;
             if let Some(planned) = self.plan.iter().rev().find(begun) {
+                if rendition < self.left_out && follower.packager.next_msn() != planned.msn {
+                    continue;
+                }
                 // What it has left out before belongs in front of it.
                 for missed in self.plan.iter().filter(|missed| missed.msn < planned.msn) {
                     events.extend(follower.packager.leave_out(missed));
@@ -341,7 +352,7 @@ impl Ladder {
     }
 
     /// A segment that the leader has completed, and the one after it too, will not come any more where it has not begun.
-    fn leave_out(&mut self, rendition: u8) -> Events {
+    fn list_missed(&mut self, rendition: u8) -> Events {
         // At the end, the last one may be under way.
         let behind = self.plan.len().saturating_sub(if self.lead.has_ended() { 1 } else { 2 });
         let Some(follower) = self.rungs.get_mut(&rendition) else { return Vec::new() };

@@ -12,8 +12,8 @@ pub const LOOK_MS: u64 = 250;
 const LATE: u32 = 5;
 /// Looks in a row that must be late. What a moment's hiccup left behind is gone by then.
 const LATE_LOOKS: u32 = 3;
-/// What was left out takes its load away only after the next keyframe: until then nothing more is left out.
-const SETTLE_MS: u64 = 1500;
+/// What was left out takes its load away only after its last segment and the next keyframe: until then nothing more is left out.
+const SETTLE_MS: u64 = 4000;
 /// Until a rung that was left out comes back, at least and at most.
 const WAIT_MS: u64 = 60_000;
 const LONGEST_WAIT_MS: u64 = 16 * WAIT_MS;
@@ -160,7 +160,7 @@ mod tests {
         (0..400).for_each(|_| assert!(!shedding.look(&calm(3))));
         assert!(until_change(&mut shedding, &late(3), 1000) <= 1000);
         assert_eq!(shedding.out(), (1, Some(Reason::Busy)));
-        assert!(until_change(&mut shedding, &late(3), 2000) >= SETTLE_MS);
+        assert!(until_change(&mut shedding, &late(3), 5000) >= SETTLE_MS);
         assert_eq!(shedding.out(), (2, Some(Reason::Busy)));
         (0..400).for_each(|_| assert!(!shedding.look(&late(3)), "the last one stays"));
         assert!(until_change(&mut shedding, &calm(3), 61_000) >= LOOK_MS);
@@ -174,14 +174,14 @@ mod tests {
         let mut shedding = Shedding::new(2);
         let mut waits = Vec::new();
         for _ in 0..6 {
-            until_change(&mut shedding, &late(2), 2000);
+            until_change(&mut shedding, &late(2), 5000);
             waits.push(until_change(&mut shedding, &calm(2), 2 * LONGEST_WAIT_MS));
         }
         assert!(waits.windows(2).all(|pair| pair[1] >= pair[0]), "{waits:?}");
         assert!(waits[0] >= WAIT_MS && waits[5] >= LONGEST_WAIT_MS, "{waits:?}");
         // Carried for a while, it has earned another try at once.
         (0..PROBATION_MS / LOOK_MS + 1).for_each(|_| assert!(!shedding.look(&calm(2))));
-        until_change(&mut shedding, &late(2), 2000);
+        until_change(&mut shedding, &late(2), 5000);
         assert!(until_change(&mut shedding, &calm(2), 2 * WAIT_MS) <= WAIT_MS + LOOK_MS);
     }
 

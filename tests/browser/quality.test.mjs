@@ -80,6 +80,7 @@ test('the quality goes up and down every two seconds without a stop', async (con
   const { page, complaints } = await visitor(browser, box.url);
   await page.goto(`/watch/${id}`);
   await moving(page, 2);
+  await choose(page, '480');
   await untilLines(page, 480);
   await rest(2000);
   await page.evaluate(() => {
