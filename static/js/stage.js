@@ -223,6 +223,8 @@ export class Stage {
     const tracks = [...this.video.textTracks];
     if (!tracks.length) return;
     const list = one('[data-captions]', this.root);
+    // It says whether it is on by aria-checked, which a mere button must not have.
+    one('media-captions-button', this.root)?.setAttribute('role', 'switch');
     const showing = () => tracks.find((track) => track.mode === 'showing')?.language ?? '';
     const choose = (language) => {
       for (const track of tracks) track.mode = track.language === language ? 'showing' : 'disabled';
