@@ -33,7 +33,7 @@ impl Download {
             first_init.insert(*number, inits.len() as u32);
             inits.extend(rendition.inits.iter().map(|init| &init.bytes[..]));
         }
-        let mut progressive = Progressive::new(inits.into_iter())?;
+        let mut progressive = Progressive::new(inits)?;
         let mut offset = 0;
         for ((rendition, row), range) in best.into_iter().zip(&media) {
             if row.segment.discontinuity {

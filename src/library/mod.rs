@@ -1,6 +1,7 @@
 //! Recordings on disk: writing reels, finding and reading what is in them, deleting, how much room there is.
 
 pub mod backup;
+pub mod captions;
 mod catalogue;
 pub mod download;
 pub mod fsck;

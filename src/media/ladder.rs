@@ -154,7 +154,16 @@ impl Ladder {
     /// `leader` is the rendition that is never left out; see [`Packager::new`] for the rest.
     pub fn new(epoch_us: i64, keep: Option<usize>, leader: u8) -> Ladder {
         let lead = Packager::new(epoch_us, keep);
-        Ladder { epoch_us, keep, leader, rungs: BTreeMap::new(), lead, plan: VecDeque::new(), changed: vec![leader] }
+        Ladder {
+            epoch_us,
+            keep,
+            leader,
+            rungs: BTreeMap::new(),
+            lead,
+            plan: VecDeque::new(),
+            changed: vec![leader],
+            left_out: 0,
+        }
     }
 
     /// Goes on with a broadcast that another process began, under numbers that nobody was told before in any rendition.

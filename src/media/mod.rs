@@ -2,6 +2,7 @@
 
 pub mod aac;
 pub mod camera;
+pub mod captions;
 pub mod flv;
 pub mod fragment;
 pub mod h264;

@@ -175,6 +175,8 @@ pub struct Filter {
     pub trashed: bool,
     /// Words to search for, each as a prefix; empty for all.
     pub search: String,
+    /// Audiences whose captions are searched, too.
+    pub heard: Vec<Audience>,
     /// Only with this tag.
     pub tag: Option<String>,
     /// Only what comes after this id in the order.
@@ -204,8 +206,18 @@ pub fn list(connection: &Connection, filter: &Filter) -> Result<Vec<Broadcast>> 
             // Nothing but punctuation, which is in no index.
             return Ok(Vec::new());
         }
-        sql.push_str(" AND b.rowid IN (SELECT rowid FROM library_search WHERE library_search MATCH ?)");
-        values.push(words.into());
+        sql.push_str(" AND (b.rowid IN (SELECT rowid FROM library_search WHERE library_search MATCH ?)");
+        values.push(words.clone().into());
+        if !filter.heard.is_empty() {
+            sql.push_str(
+                " OR (b.id IN (SELECT c.broadcast_id FROM cue_search s JOIN cues q ON q.id = s.rowid
+                     JOIN captions c ON c.id = q.captions_id WHERE s.text MATCH ?)",
+            );
+            values.push(words.into());
+            one_of(&mut sql, &mut values, "b.audience", filter.heard.iter().map(|audience| audience.as_str()));
+            sql.push(')');
+        }
+        sql.push(')');
     }
     if let Some(after) = &filter.after {
         sql.push_str(" AND (b.created_at, b.id) < (SELECT a.created_at, a.id FROM broadcasts a WHERE a.id = ?)");
@@ -230,7 +242,7 @@ fn one_of<'a>(
 }
 
 /// What people type as an FTS5 expression: each word quoted, so that no character of theirs is an operator, and a prefix.
-fn match_expression(search: &str) -> String {
+pub(super) fn match_expression(search: &str) -> String {
     let words = search.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).take(16);
     words.map(|word| format!("\"{word}\"*")).collect::<Vec<_>>().join(" ")
 }

@@ -14,6 +14,7 @@ const SCRIPTS: &[M<'static>] = &[
     M::up(include_str!("../../migrations/0002_recovery.sql")),
     M::up(include_str!("../../migrations/0003_room.sql")),
     M::up(include_str!("../../migrations/0004_reels.sql")),
+    M::up(include_str!("../../migrations/0005_captions.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(SCRIPTS);
 

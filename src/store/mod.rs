@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod audit;
 pub mod broadcasts;
+pub mod captions;
 pub mod db;
 pub mod error;
 pub mod media;

@@ -123,6 +123,11 @@ pub fn listed(visitor: &Visitor) -> Vec<Audience> {
     Audience::ALL.into_iter().filter(|audience| audience.admits(visitor.role(), true)).collect()
 }
 
+/// Audiences of whose broadcasts a visitor may know what is said: those that they watch without a PIN.
+pub fn heard(visitor: &Visitor) -> Vec<Audience> {
+    Audience::ALL.into_iter().filter(|audience| audience.admits(visitor.role(), false)).collect()
+}
+
 /// What tells one player from another: the session id of CMCD (CTA-5004), else address and user agent.
 pub fn player(request: &HttpRequest) -> String {
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();

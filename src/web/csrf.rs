@@ -13,7 +13,7 @@ use actix_web::{Error, FromRequest, HttpMessage, HttpRequest};
 
 use super::cookies::{self, Purpose};
 use super::error::{Code, Problem};
-use super::input;
+use super::{input, multipart};
 use crate::accounts::token;
 use crate::base::ids;
 
@@ -37,6 +37,14 @@ pub async fn read_form_token<B: MessageBody>(
                 if let Some(token) = token_in(&body) {
                     request.extensions_mut().insert(Submitted(token));
                 }
+            }
+        }
+        match multipart::read(&mut request).await {
+            Err(problem) => return Ok(request.error_response(problem).map_into_right_body()),
+            Ok(None) => {}
+            Ok(Some(fields)) => {
+                request.extensions_mut().insert(Submitted(fields.text(FIELD)));
+                request.extensions_mut().insert(fields);
             }
         }
     }

@@ -12,6 +12,7 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError};
 
 use crate::accounts::Invalid;
 use crate::library::vod::LibraryError;
+use crate::media::captions::CaptionsError;
 use crate::people::{PeopleError, SignInError};
 use crate::store::StoreError;
 
@@ -214,6 +215,12 @@ pub struct ErrorPages(pub fn(&HttpRequest, &Problem, request_id: &str) -> String
 impl From<Invalid> for Problem {
     fn from(invalid: Invalid) -> Problem {
         Problem::new(Code::BadField(invalid.code()), invalid.to_string()).field(invalid.field())
+    }
+}
+
+impl From<CaptionsError> for Problem {
+    fn from(error: CaptionsError) -> Problem {
+        Problem::new(Code::BadField(error.code()), error.to_string()).field("captions")
     }
 }
 

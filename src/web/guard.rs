@@ -109,6 +109,11 @@ impl Known {
 #[derive(Clone)]
 struct Identified(Option<Known>);
 
+/// Whether the request is somebody's, of whatever role.
+pub(super) async fn is_known(request: &HttpRequest) -> Result<bool, Problem> {
+    Ok(identify(request).await?.is_some())
+}
+
 async fn identify(request: &HttpRequest) -> Result<Option<Known>, Problem> {
     if let Some(known) = request.extensions().get::<Identified>() {
         return Ok(known.0.clone());

@@ -2,6 +2,7 @@
 //! The texts themselves stand in the files below, by family of pages; a text that lacks a language does not compile.
 
 mod admin;
+pub mod captions;
 mod problems;
 mod site;
 mod studio;

@@ -46,15 +46,36 @@ impl<T: DeserializeOwned> FromRequest for Json<T> {
     }
 }
 
+/// A body of any kind of at most `LIMIT` bytes, or what is wrong with it; after the guards, as [`Json`].
+#[derive(Debug)]
+pub struct Raw<const LIMIT: usize>(Result<Bytes, Problem>);
+
+impl<const LIMIT: usize> Raw<LIMIT> {
+    /// The bytes that were sent.
+    pub fn take(self) -> Result<Bytes, Problem> {
+        self.0
+    }
+}
+
+impl<const LIMIT: usize> FromRequest for Raw<LIMIT> {
+    type Error = Problem;
+    type Future = LocalFuture<Result<Raw<LIMIT>, Problem>>;
+
+    fn from_request(_: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let payload = payload.take();
+        Box::pin(async move { Ok(Raw(read_all(payload, LIMIT).await)) })
+    }
+}
+
 async fn read_json<T: DeserializeOwned>(is_json: bool, payload: Payload) -> Result<T, Problem> {
     if !is_json {
         let sentence = "The body must be JSON: Content-Type: application/json.";
         return Err(Problem::new(Code::UnsupportedMediaType, sentence).field("Content-Type"));
     }
-    parse(&read_all(payload).await?)
+    parse(&read_all(payload, BODY_LIMIT).await?)
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let (path, message) = (error.path().to_string(), short(&error.inner().to_string()));
@@ -80,10 +101,10 @@ fn quoted_field(message: &str) -> Option<String> {
     Some(rest.split('`').next()?.chars().take(64).collect())
 }
 
-/// A body that does not end is cut off at [`BODY_LIMIT`].
-async fn read_all(payload: Payload) -> Result<Bytes, Problem> {
-    let too_large = || Problem::new(Code::BodyTooLarge, format!("A body has at most {BODY_LIMIT} bytes."));
-    match to_bytes_limited(BodyStream::new(payload), BODY_LIMIT).await {
+/// A body that does not end is cut off at `limit` bytes.
+pub(super) async fn read_all(payload: Payload, limit: usize) -> Result<Bytes, Problem> {
+    let too_large = || Problem::new(Code::BodyTooLarge, format!("A body has at most {limit} bytes."));
+    match to_bytes_limited(BodyStream::new(payload), limit).await {
         Err(_exceeded) => Err(too_large()),
         Ok(Err(error)) => Err(Problem::new(Code::BadRequest, "The body ended early or is broken.").because(error)),
         Ok(Ok(bytes)) => Ok(bytes),
@@ -95,7 +116,7 @@ pub(super) async fn buffer_form(request: &mut ServiceRequest) -> Result<Option<B
     if !request.content_type().eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         return Ok(None);
     }
-    let body = read_all(request.take_payload()).await?;
+    let body = read_all(request.take_payload(), BODY_LIMIT).await?;
     request.set_payload(Payload::from(body.clone()));
     Ok(Some(body))
 }

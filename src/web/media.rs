@@ -24,6 +24,7 @@ use crate::broadcast::windows::Windows;
 use crate::library::Library;
 use crate::library::read::Piece;
 use crate::library::vod::Recording;
+use crate::media::captions;
 use crate::media::playlist::{self, TARGET_DURATION, Variant};
 use crate::media::reload::{self, Answer, Wanted};
 use crate::media::window::Window;
@@ -43,7 +44,8 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(resource("/media/{id}/{folder:av[0-9]*|sound}/{file}").route(get_or_head().to(file)))
         .service(resource("/media/{id}/main.m3u8").route(get_or_head().to(multivariant)))
         .service(resource("/media/{id}/download.mp4").route(get_or_head().to(download)))
-        .service(resource("/media/{id}/thumbnail.jpg").route(get_or_head().to(thumbnail)));
+        .service(resource("/media/{id}/thumbnail.jpg").route(get_or_head().to(thumbnail)))
+        .service(resource("/media/{id}/captions/{file}").route(get_or_head().to(track)));
 }
 
 /// GET, and HEAD as RFC 9110 9.3.2 wants it: the same headers, no body.
@@ -409,6 +411,22 @@ async fn thumbnail(request: Request, id: Path<String>) -> Result<HttpResponse, P
         pieces: vec![Piece::Memory(jpeg)],
         media_type: "image/jpeg",
         cache: format!("{}, max-age=60", scope(&broadcast)),
+    };
+    Ok(body::answer(&request.http, content))
+}
+
+/// WebVTT. What it says may be changed under the same address, so it is asked for anew each time.
+async fn track(request: Request, path: Path<(String, String)>) -> Result<HttpResponse, Problem> {
+    let (id, file) = path.into_inner();
+    let broadcast = request.watchable(&id).await?;
+    let language = file.strip_suffix(".vtt").ok_or_else(Problem::not_found)?;
+    let cues = request.library.cues(&broadcast.id, language).await?.ok_or_else(Problem::not_found)?;
+    let text = Bytes::from(captions::write(&cues));
+    let content = Content {
+        tag: format!("{}-{language}-{:08x}", broadcast.id, crc32c::crc32c(&text)),
+        pieces: vec![Piece::Memory(text)],
+        media_type: "text/vtt; charset=utf-8",
+        cache: format!("{}, no-cache", scope(&broadcast)),
     };
     Ok(body::answer(&request.http, content))
 }

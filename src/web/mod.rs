@@ -16,6 +16,7 @@ pub mod i18n;
 pub mod input;
 pub mod live;
 pub mod media;
+pub mod multipart;
 pub mod page;
 mod renditions;
 pub mod server;

@@ -8,5 +8,6 @@ import 'media-chrome/media-time-range';
 import 'media-chrome/media-time-display';
 import 'media-chrome/media-seek-backward-button';
 import 'media-chrome/media-seek-forward-button';
+import 'media-chrome/media-captions-button';
 import 'media-chrome/media-fullscreen-button';
 import 'media-chrome/media-loading-indicator';

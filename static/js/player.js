@@ -17,8 +17,8 @@ const forEver = (policy) => ({
 
 /**
  * @param {HTMLVideoElement} video
- * @param {{src: string, worker: string, liveSync?: number, live?: boolean, follow?: boolean, bufferBehind?: number}} options
- *   liveSync: seconds behind the last published part; follow: whether the viewer starts at the edge; quality: see choose().
+ * @param {{src: string, worker: string, startAt?: number, liveSync?: number, live?: boolean, follow?: boolean, bufferBehind?: number}} options
+ *   startAt: seconds into a recording; liveSync: seconds behind the last published part; follow: whether the viewer starts at the edge; quality: see choose().
  * @returns {Player} events: `edge` (detail {live, behind, following}), `trouble` (detail {what: 'network'|'refused'|'unplayable'}),
  *   `well`, `over` (the playlist has ended), `heights` (detail {heights}: lines of the renditions, smallest first)
  */
@@ -64,7 +64,7 @@ class HlsPlayer extends Player {
     this.quality = options.quality ?? 'auto';
     this.mostLines = Infinity;
     this.session = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
-    this.open();
+    this.open(options.startAt);
     this.pace = setInterval(() => this.keepPace(), 200);
     video.addEventListener('seeking', () => this.onSeeking());
     video.addEventListener('playing', () => { this.begun = true; });
@@ -286,6 +286,7 @@ class NativePlayer extends Player {
     super(video, options);
     this.retryIn = RETRY_FIRST;
     video.src = options.src;
+    if (options.startAt) video.addEventListener('loadedmetadata', () => { video.currentTime = options.startAt; }, { once: true });
     video.addEventListener('error', () => this.retry());
     video.addEventListener('playing', () => { this.retryIn = RETRY_FIRST; this.say('well'); });
     video.addEventListener('durationchange', () => this.onDuration());

@@ -24,6 +24,22 @@ function remember(quality) {
   } catch { /* Then it holds for this page. */ }
 }
 
+/** Whoever reads along does so the next time too, in the same language. */
+const captions = {
+  get language() {
+    try {
+      return localStorage.getItem('captions') ?? '';
+    } catch {
+      return '';
+    }
+  },
+  set language(language) {
+    try {
+      localStorage.setItem('captions', language);
+    } catch { /* Then it holds for this page. */ }
+  },
+};
+
 export class Stage {
   constructor(root) {
     this.root = root;
@@ -34,6 +50,7 @@ export class Stage {
     this.title = root.dataset.title;
     addTranslation(document.documentElement.lang, this.texts.controls);
     this.bindButtons();
+    this.bindCaptions();
     if (this.state === 'live' || this.state === 'ended') this.play();
     if (this.state !== 'ended' && this.state !== 'failed') this.follow();
     this.draw();
@@ -75,7 +92,8 @@ export class Stage {
     if (this.player) return;
     const { src, worker, liveSync } = this.root.dataset;
     const quality = remembered();
-    this.player = createPlayer(this.video, { src, worker, liveSync: Number(liveSync), live: this.live, quality });
+    const startAt = this.state === 'ended' ? this.askedFor() : undefined;
+    this.player = createPlayer(this.video, { src, worker, startAt, liveSync: Number(liveSync), live: this.live, quality });
     this.player.carry(this.mostLines);
     this.player.addEventListener('heights', ({ detail }) => this.offerQualities(detail.heights));
     this.player.addEventListener('edge', ({ detail }) => this.onEdge(detail));
@@ -84,6 +102,12 @@ export class Stage {
     this.player.addEventListener('over', () => this.onOver());
     this.video.addEventListener('canplay', () => this.begin(), { once: true });
     this.begin();
+  }
+
+  /** Where `?t=` wants to begin: seconds, never behind the end; none for the beginning. */
+  askedFor() {
+    const wanted = Math.min(Number(new URLSearchParams(location.search).get('t')), Number(this.root.dataset.duration) - 1);
+    return wanted > 0 ? wanted : undefined;
   }
 
   async begin() {
@@ -194,6 +218,28 @@ export class Stage {
     });
     this.replay.addEventListener('click', () => this.replayNow());
     document.addEventListener('keydown', (event) => this.onKey(event));
+  }
+
+  /** Captions of one language have the controls' own button, those of several a list. */
+  bindCaptions() {
+    const tracks = [...this.video.textTracks];
+    if (!tracks.length) return;
+    const list = one('[data-captions]', this.root);
+    // It says whether it is on by aria-checked, which a mere button must not have.
+    one('media-captions-button', this.root)?.setAttribute('role', 'switch');
+    const showing = () => tracks.find((track) => track.mode === 'showing')?.language ?? '';
+    const choose = (language) => {
+      for (const track of tracks) track.mode = track.language === language ? 'showing' : 'disabled';
+    };
+    choose(captions.language);
+    if (list) {
+      list.value = showing();
+      list.addEventListener('change', () => choose(list.value));
+    }
+    this.video.textTracks.addEventListener('change', () => {
+      captions.language = showing();
+      if (list) list.value = showing();
+    });
   }
 
   /** Keys work wherever the focus is, except where one types or presses; the controls handle their own. */

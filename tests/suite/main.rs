@@ -5,6 +5,7 @@
 mod backup;
 mod bad_input;
 mod bad_setting;
+mod captions;
 mod chaos;
 mod client;
 mod clocks;

@@ -93,6 +93,10 @@ fn each_role_against_each_route() {
         ("PATCH", nothing.clone(), Some(json!({})), staff(404)),
         ("DELETE", nothing.clone(), None, staff(404)),
         ("POST", format!("{nothing}/restore"), None, admins(404)),
+        ("GET", format!("{ours}/captions"), None, anybody),
+        ("PUT", format!("{ours}/captions/id"), Some(json!({"cues": []})), admins(400)),
+        ("PUT", format!("{theirs}/captions/id"), Some(json!({"cues": []})), staff(400)),
+        ("DELETE", format!("{ours}/captions/id"), None, admins(404)),
         ("GET", api("/stream-keys"), None, staff(200)),
         ("POST", api("/stream-keys"), Some(json!({"label": ""})), staff(400)),
         ("DELETE", none("/stream-keys"), None, staff(404)),
@@ -229,7 +233,7 @@ fn pins_cannot_be_tried_without_end() {
 }
 
 /// A session as a browser has it: its cookies, and the token that its pages carry.
-fn browser(server: &Server, username: &str) -> (Client, String) {
+pub fn browser(server: &Server, username: &str) -> (Client, String) {
     let form = server.stranger().get_with("/login", &[("accept", "text/html")]);
     let before = cookies(&form);
     let csrf = field(&form.text(), "csrf");

@@ -255,3 +255,31 @@ fn each_playlist_tells_where_the_others_are() {
         assert_eq!(text.matches("RENDITION-REPORT").count(), 1);
     }
 }
+
+#[test]
+fn a_rung_that_is_left_out_completes_its_segment() {
+    let mut ladder = Ladder::new(EPOCH_US, None, LEADER);
+    for rendition in [0, LEADER] {
+        ladder.init(init(rendition));
+    }
+    // It is told in the middle of a segment, and that it is back in the middle of another.
+    for number in 0..80_u32 {
+        match number {
+            18 => ladder.leave_out(1),
+            48 => ladder.leave_out(0),
+            _ => {}
+        }
+        for rendition in [LEADER, 0] {
+            let (start, independent) = (u64::from(number * PART), number % 5 == 0);
+            let bytes = Bytes::from_static(b"x");
+            ladder.part(Part { rendition, start, duration: PART, independent, discontinuity: false, bytes });
+        }
+    }
+    ladder.finish();
+    let playlists = listed(&mut ladder);
+    check_in_step(&playlists);
+    let lengths = |rendition: u8| playlists[&rendition].segments.iter().map(|one| one.duration).collect::<Vec<_>>();
+    assert_eq!(lengths(0), lengths(LEADER));
+    let gaps = playlists[&0].segments.iter().filter(|one| one.gap).count();
+    assert!((2..=4).contains(&gaps), "{gaps} gaps");
+}

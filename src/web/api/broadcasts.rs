@@ -271,6 +271,7 @@ pub async fn list(
         recorded_only: false,
         trashed,
         search: q.unwrap_or_default(),
+        heard: access::heard(&visitor),
         tag,
         after,
         limit: limit + 1,

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod broadcasts;
+pub mod captions;
 pub mod session;
 pub mod storage;
 pub mod stream_keys;
@@ -59,6 +60,9 @@ pub struct ProblemBody {
     broadcasts::update,
     broadcasts::delete,
     broadcasts::restore,
+    captions::list,
+    captions::put,
+    captions::delete,
     storage::storage,
     storage::set_retention,
     storage::empty_trash,
@@ -71,6 +75,7 @@ pub fn configure(config: &mut actix_web::web::ServiceConfig) {
     session::configure(config);
     accounts::configure(config);
     broadcasts::configure(config);
+    captions::configure(config);
     stream_keys::configure(config);
     storage::configure(config);
 }

@@ -409,6 +409,8 @@ fn the_description_has_every_route() {
             "/api/v1/accounts/{id}",
             "/api/v1/broadcasts",
             "/api/v1/broadcasts/{id}",
+            "/api/v1/broadcasts/{id}/captions",
+            "/api/v1/broadcasts/{id}/captions/{language}",
             "/api/v1/broadcasts/{id}/end",
             "/api/v1/broadcasts/{id}/restore",
             "/api/v1/retention",

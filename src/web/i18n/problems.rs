@@ -39,6 +39,46 @@ const PROBLEMS: &[(&str, &str, &str)] = &[
     ("bad_form", "Pilih salah satu.", "Choose one of these."),
     ("retention_days", "Isi 1 sampai 36500 hari.", "Enter 1 to 36500 days."),
     ("retention_quota", "Isi 1 sampai 1000000 GB.", "Enter 1 to 1000000 GB."),
+    ("captions_too_large", "Berkas teks paling besar 1 MB.", "A file of captions has at most 1 MB."),
+    ("captions_too_many", "Paling banyak 20.000 teks.", "At most 20,000 captions."),
+    ("captions_empty", "Tidak ada teks di dalamnya.", "There is no caption in it."),
+    ("captions_no_header", "Berkas WebVTT diawali baris WEBVTT.", "A WebVTT file begins with the line WEBVTT."),
+    (
+        "captions_not_utf8",
+        "Tulisan ini bukan UTF-8. Simpan berkasnya sebagai UTF-8.",
+        "This is not UTF-8. Save the file as UTF-8.",
+    ),
+    (
+        "captions_no_times",
+        "Waktunya tidak ada. Contoh: 00:01:02.500 --> 00:01:04.000.",
+        "The times are missing. They look like 00:01:02.500 --> 00:01:04.000.",
+    ),
+    (
+        "captions_bad_times",
+        "Waktunya tidak terbaca. Contoh: 00:01:02.500 --> 00:01:04.000.",
+        "These times cannot be read. They look like 00:01:02.500 --> 00:01:04.000.",
+    ),
+    (
+        "captions_bad_order",
+        "Waktu selesai harus sesudah waktu mulai, dan sebelum 100 jam.",
+        "A caption ends after it begins, and before 100 hours.",
+    ),
+    (
+        "captions_not_apart",
+        "Sebelum teks berikutnya perlu satu baris kosong.",
+        "An empty line is missing before the next caption.",
+    ),
+    ("captions_language", "Pilih bahasanya.", "Choose the language."),
+    (
+        "too_many_languages",
+        "Teks dalam bahasa lain sudah terlalu banyak. Hapus dulu salah satunya.",
+        "There are captions in too many languages. Delete one first.",
+    ),
+    (
+        "still_live",
+        "Siaran ini masih mengudara. Tunggu sampai selesai.",
+        "This broadcast is still on air. Wait until it has ended.",
+    ),
     ("no_room", "Ruang tidak cukup untuk merekam siaran ini.", "There is not enough room to record this broadcast."),
     ("last_admin", "Pengelola terakhir yang aktif harus tetap pengelola.", "The last active admin must stay an admin."),
     (

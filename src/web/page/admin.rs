@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{Audience, AudienceWords as _, Field, Site, State};
+use super::{Audience, AudienceWords as _, Field, Site, State, Track};
 pub use crate::accounts::Role;
 use crate::web::api::storage::RuleName;
 use crate::web::i18n::Lang;
@@ -188,6 +188,35 @@ pub struct RecordingEdit {
     pub pin: Option<String>,
     /// On air: it cannot be deleted yet.
     pub on_air: bool,
+    /// Added and changed at `/admin/recordings/{id}/captions`, deleted by `/{language}/delete` below it.
+    pub tracks: Vec<Track>,
+}
+
+/// Posts `language`, and `file` or `text`, as a multipart form to `/admin/recordings/{id}/captions`.
+#[derive(Template)]
+#[template(path = "admin/captions.html")]
+pub struct CaptionsEdit {
+    pub site: Site,
+    pub id: String,
+    /// The recording's.
+    pub title: String,
+    /// BCP 47; empty while none is chosen.
+    pub language: String,
+    /// The language's own name.
+    pub name: String,
+    /// Tags and names to choose from; empty where the language stays.
+    pub languages: Vec<(&'static str, &'static str)>,
+    pub text: Field,
+}
+
+impl CaptionsEdit {
+    fn heading(&self) -> String {
+        if self.languages.is_empty() {
+            self.site.t.captions_edit_title(&self.name)
+        } else {
+            self.site.t.captions_add_title().to_owned()
+        }
+    }
 }
 
 /// Restores by `/admin/trash/{id}/restore`, deletes for good by `/admin/trash/{id}/delete`, all of it by `/admin/trash/empty`.

@@ -166,6 +166,26 @@ pub struct Card {
     pub duration_s: Option<u64>,
     pub audience: Audience,
     pub thumbnail: bool,
+    /// Leads to `/watch/{id}?t={at_s}`.
+    pub said: Option<Said>,
+}
+
+/// Captions in one language.
+#[derive(Clone, Debug)]
+pub struct Track {
+    /// BCP 47.
+    pub language: String,
+    /// The language's own name.
+    pub name: String,
+    pub cues: u64,
+}
+
+/// Where in a recording something is said that was searched for.
+#[derive(Clone, Debug)]
+pub struct Said {
+    /// Whole seconds since its beginning.
+    pub at_s: u64,
+    pub words: String,
 }
 
 /// A text field that may come back with what was typed and what is wrong with it.

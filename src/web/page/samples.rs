@@ -35,6 +35,7 @@ fn card(number: u8, title: &str, hours_ago: i64, seconds: u64) -> Card {
         duration_s: Some(seconds),
         audience: if number % 4 == 3 { Audience::Members } else { Audience::Public },
         thumbnail: number != 5,
+        said: (number == 1).then(|| Said { at_s: 754, words: "Menyusui <b>tiap dua jam</b>\nsiang dan malam".into() }),
     }
 }
 
@@ -86,6 +87,7 @@ fn watch(t: Lang, state: State) -> Watch {
         live_sync_s: 0.6,
         recorded: true,
         pin: Some(false),
+        tracks: if state == State::Ended { tracks() } else { vec![] },
     }
 }
 
@@ -263,6 +265,25 @@ fn recording(t: Lang) -> RecordingEdit {
         thumbnail: true,
         pin: Some("482915".into()),
         on_air: false,
+        tracks: tracks(),
+    }
+}
+
+fn tracks() -> Vec<Track> {
+    let track = |language: &str, name: &str, cues| Track { language: language.into(), name: name.into(), cues };
+    vec![track("id", "Bahasa Indonesia", 312), track("jv", "Basa Jawa", 1)]
+}
+
+fn captions(t: Lang, new: bool) -> CaptionsEdit {
+    let wrong = t.captions_at_line(3, t.problem("captions_bad_times").unwrap_or_default());
+    CaptionsEdit {
+        site: site(t, "/admin/recordings/sample1/captions", "admin"),
+        id: "sample1".into(),
+        title: "Cuci tangan enam langkah".into(),
+        language: if new { "" } else { "jv" }.into(),
+        name: if new { "" } else { "Basa Jawa" }.into(),
+        languages: if new { crate::web::i18n::captions::LANGUAGES.to_vec() } else { vec![] },
+        text: if new { Field::of("WEBVTT\n") } else { Field::wrong("WEBVTT\n\n1 --> 2\n<b>demam</b>", wrong) },
     }
 }
 
@@ -362,6 +383,8 @@ fn pages(t: Lang) -> Vec<(&'static str, String)> {
         ("admin_accounts", show(&accounts(t))),
         ("admin_recordings", show(&recordings(t))),
         ("admin_recording", show(&recording(t))),
+        ("admin_captions", show(&captions(t, false))),
+        ("admin_captions_new", show(&captions(t, true))),
         ("admin_trash", show(&trash(t))),
         ("error_404", show(&ErrorPage::new(site(t, "/nothing", ""), 404, None))),
         ("error_401", show(&ErrorPage::new(site(t, "/studio", ""), 401, None))),

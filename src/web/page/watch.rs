@@ -3,7 +3,7 @@
 use askama::Template;
 use serde_json::json;
 
-use super::{Audience, AudienceWords as _, Card, Field, Site, State};
+use super::{Audience, AudienceWords as _, Card, Field, Site, State, Track};
 use crate::web::i18n::Lang;
 
 #[derive(Template)]
@@ -31,6 +31,8 @@ pub struct Watch {
     pub recorded: bool,
     /// Whether it is pinned, for whoever may change that; posts `pinned` (`1` or `0`) to `/watch/{id}/keep`.
     pub pin: Option<bool>,
+    /// Captions of a recording, the reader's language first.
+    pub tracks: Vec<Track>,
 }
 
 impl Watch {
@@ -97,6 +99,8 @@ fn controls(t: Lang) -> serde_json::Value {
         "{currentTime} of {totalTime}": t.key_time_of(), "{time} remaining": t.key_time_left(),
         "media loading": t.key_loading(), "video player": t.key_player(),
         "video not loaded, unknown time.": t.key_unknown_time(),
+        "closed captions": t.captions_title(), "Enable captions": t.captions_on(),
+        "Disable captions": t.captions_turn_off(),
         "hour": t.js_hour(), "hours": t.js_hours(), "minute": t.js_minute(), "minutes": t.js_minutes(),
         "second": t.js_second(), "seconds": t.js_seconds(),
     })

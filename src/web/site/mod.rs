@@ -102,6 +102,7 @@ pub fn card(row: &Broadcast) -> Card {
         duration_s: row.ended_at.map(|_| ticks_to_seconds(row.duration).round() as u64),
         audience: row.audience,
         thumbnail: row.has_thumbnail,
+        said: None,
     }
 }
 
@@ -131,6 +132,8 @@ fn done(t: Lang, query: &str) -> Option<&'static str> {
         "enabled" => t.done_enabled(),
         "key_revoked" => t.done_key_revoked(),
         "signed_out" => t.done_signed_out(),
+        "captions" => t.done_captions(),
+        "captions_deleted" => t.done_captions_deleted(),
         "ended" => t.air_ended(),
         _ => return None,
     })

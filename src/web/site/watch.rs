@@ -5,6 +5,7 @@ use actix_web::web::{self, Data, Form, Path, Query, ServiceConfig, resource};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
+use super::admin::captions::tracks;
 use super::{card, html, language_cookie, query_string, see_other};
 use crate::base::clock::ticks_to_seconds;
 use crate::base::terms::BroadcastState;
@@ -19,7 +20,7 @@ use crate::web::i18n::Lang;
 use crate::web::live;
 use crate::web::page::home::{Home, LiveCard};
 use crate::web::page::watch::{Watch, WatchPin};
-use crate::web::page::{Card, Field, Site};
+use crate::web::page::{Card, Field, Said, Site};
 
 /// Recordings on one page of the library.
 const PAGE: u32 = 24;
@@ -59,18 +60,26 @@ async fn home(
     let Search { q, topic, after } = search.into_inner();
     let query = q.unwrap_or_default().trim().to_owned();
     let topic = topic.filter(|topic| !topic.is_empty());
+    let heard = access::heard(&visitor);
     let mut filter = library_filter(&visitor, PAGE + 1);
     filter.search.clone_from(&query);
+    filter.heard.clone_from(&heard);
     filter.tag.clone_from(&topic);
     filter.after = after;
     let mut rows = library.list(filter).await?;
     let older = (rows.len() > PAGE as usize).then(|| rows[PAGE as usize - 1].id.clone());
     rows.truncate(PAGE as usize);
+    let ids = rows.iter().filter(|row| heard.contains(&row.audience)).map(|row| row.id.clone()).collect();
+    let mut said = library.said(ids, &query, site.t.code()).await?;
+    let mut found = |row: &Broadcast| {
+        let hit = said.remove(&row.id);
+        Card { said: hit.map(|hit| Said { at_s: hit.start_ms / 1000, words: hit.text }), ..card(row) }
+    };
     let page = Home {
         site,
         live: on_air(&studio, &library, &visitor).await?,
         next: Vec::new(),
-        library: rows.iter().map(card).collect(),
+        library: rows.iter().map(&mut found).collect(),
         older: older
             .map(|after| query_string(&[("after", &after), ("q", &query), ("topic", topic.as_deref().unwrap_or(""))])),
         query,
@@ -124,7 +133,9 @@ async fn watch(
         .take(MORE as usize)
         .map(card)
         .collect();
+    let over = broadcast.state == BroadcastState::Ended && live.is_none();
     let page = Watch {
+        tracks: if over { tracks(&library, site.t, &broadcast.id).await? } else { Vec::new() },
         site,
         id: broadcast.id.clone(),
         title: broadcast.title.clone(),

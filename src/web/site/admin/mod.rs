@@ -1,6 +1,7 @@
 //! `/admin`: overview here, accounts and recordings beside.
 
 mod accounts;
+pub mod captions;
 mod recordings;
 
 use actix_web::HttpResponse;
@@ -17,6 +18,7 @@ use crate::web::api::storage::{RetentionBody, RuleName};
 use crate::web::error::Problem;
 use crate::web::guard::Admin;
 use crate::web::i18n::Lang;
+use crate::web::i18n::captions::own_name;
 use crate::web::page::admin::{Activity, Overview, Storage};
 use crate::web::page::{Field, Site};
 use crate::web::studio::status;
@@ -30,6 +32,7 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(resource("/admin/retention").route(web::post().to(set_retention)));
     accounts::configure(config);
     recordings::configure(config);
+    captions::configure(config);
 }
 
 async fn overview(
@@ -121,6 +124,8 @@ fn activity(t: Lang, entry: Entry) -> Activity {
             "over_quota" => t.act_purge_over_quota(),
             _ => t.act_purge_room_short(),
         },
+        "captions.put" => t.act_captions_put(),
+        "captions.delete" => t.act_captions_delete(),
         "retention.set" => t.act_retention_set(),
         other => other,
     };
@@ -128,6 +133,7 @@ fn activity(t: Lang, entry: Entry) -> Activity {
     let about = match entry.action.split('.').next() {
         Some("account") => entry.subject.as_str(),
         Some("stream_key") => entry.detail.as_str(),
+        Some("captions") => own_name(&entry.detail),
         _ => "",
     };
     let what = if about.is_empty() { what.to_owned() } else { t.act_on(what, about) };

@@ -17,6 +17,7 @@ use crate::web::error::Problem;
 use crate::web::guard::{Admin, Visitor};
 use crate::web::page::admin::{RecordingEdit, RecordingRow, Recordings, Trash, TrashRow};
 use crate::web::page::{Field, Site};
+use crate::web::site::admin::captions;
 use crate::web::site::{Refusal, html, html_as, query_string, see_other};
 
 /// Recordings on one page.
@@ -44,7 +45,14 @@ struct Search {
 async fn list(_: Admin, site: Site, library: Data<Library>, search: Query<Search>) -> Result<HttpResponse, Problem> {
     let Search { q, after } = search.into_inner();
     let query = q.unwrap_or_default().trim().to_owned();
-    let filter = Filter { hidden_too: true, search: query.clone(), after, limit: PAGE + 1, ..Filter::default() };
+    let filter = Filter {
+        hidden_too: true,
+        search: query.clone(),
+        heard: Audience::ALL.to_vec(),
+        after,
+        limit: PAGE + 1,
+        ..Filter::default()
+    };
     let mut rows = library.list(filter).await?;
     let older = (rows.len() > PAGE as usize).then(|| rows[PAGE as usize - 1].id.clone());
     rows.truncate(PAGE as usize);
@@ -79,11 +87,12 @@ async fn show(
     id: Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let broadcast = access::visible(&library, &Visitor(Some(session)), &id).await?;
-    html(&form(site, &broadcast))
+    html(&form(site, &library, &broadcast).await?)
 }
 
-fn form(site: Site, broadcast: &Broadcast) -> RecordingEdit {
-    RecordingEdit {
+async fn form(site: Site, library: &Library, broadcast: &Broadcast) -> Result<RecordingEdit, Problem> {
+    Ok(RecordingEdit {
+        tracks: captions::tracks(library, site.t, &broadcast.id).await?,
         site,
         id: broadcast.id.clone(),
         title: Field::of(&broadcast.title),
@@ -95,7 +104,7 @@ fn form(site: Site, broadcast: &Broadcast) -> RecordingEdit {
         thumbnail: broadcast.has_thumbnail,
         pin: broadcast.pin.clone(),
         on_air: matches!(broadcast.state, BroadcastState::Starting | BroadcastState::Live),
-    }
+    })
 }
 
 #[derive(Debug, Deserialize)]
@@ -154,7 +163,7 @@ async fn save(
                 audience: typed.audience,
                 hidden: typed.hidden.is_some(),
                 pinned: typed.pinned.is_some(),
-                ..form(site, &broadcast)
+                ..form(site, &library, &broadcast).await?
             };
             html_as(refusal.status, &page)
         }
