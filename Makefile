@@ -1,7 +1,7 @@
 # siaran on Debian 12, from a fresh checkout: `make run` to use it, `make test` to check it. README.md tells more.
 SHELL := /bin/bash -o pipefail
 .DELETE_ON_ERROR:
-.PHONY: build run test lint bench chaos camera-test deps deps-build deps-test assets clean
+.PHONY: build run test lint bench chaos camera-test encoding-test deps deps-build deps-test assets clean
 
 # Cargo's own directory for what it makes; may lie elsewhere.
 target := $(or $(CARGO_TARGET_DIR),target)
@@ -53,6 +53,10 @@ lint:
 camera-test: deps-build assets
 	cargo build --locked
 	tests/camera/run tests/camera/walk.sh "$(abspath $(target))/debug/siaran"
+
+# The same with cameras that encode; an emulated processor must have a quiet machine for it.
+encoding-test: deps-build assets
+	cargo build --locked
 	tests/camera/run tests/camera/encoding.sh "$(abspath $(target))/debug/siaran"
 
 # Deliberate failures for half an hour: faults under a live broadcast, then two hundred power cuts; and a start
