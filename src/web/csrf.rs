@@ -39,13 +39,12 @@ pub async fn read_form_token<B: MessageBody>(
                 }
             }
         }
-        match multipart::read(&mut request).await {
-            Err(problem) => return Ok(request.error_response(problem).map_into_right_body()),
-            Ok(None) => {}
-            Ok(Some(fields)) => {
+        // One that cannot be read is refused by the handler that asks for it; others have no use for it.
+        if let Some(form) = multipart::read(&mut request).await {
+            if let Ok(fields) = &form {
                 request.extensions_mut().insert(Submitted(fields.text(FIELD)));
-                request.extensions_mut().insert(fields);
             }
+            request.extensions_mut().insert(form);
         }
     }
     Ok(next.call(request).await?.map_into_left_body())

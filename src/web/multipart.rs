@@ -39,16 +39,21 @@ impl FromRequest for Fields {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let sentence = "The body must be a multipart form.";
         let missing = || Problem::new(Code::UnsupportedMediaType, sentence).field("Content-Type");
-        std::future::ready(request.extensions().get::<Fields>().cloned().ok_or_else(missing))
+        let read = request.extensions().get::<Result<Fields, Problem>>().cloned();
+        std::future::ready(read.unwrap_or_else(|| Err(missing())))
     }
 }
 
 /// Reads a multipart form. Nothing is read of somebody without a session, whom no such form is for.
-pub(super) async fn read(request: &mut ServiceRequest) -> Result<Option<Fields>, Problem> {
+pub(super) async fn read(request: &mut ServiceRequest) -> Option<Result<Fields, Problem>> {
     let is_form = request.content_type().eq_ignore_ascii_case("multipart/form-data");
-    if !is_form || !guard::is_known(request.request()).await? {
-        return Ok(None);
+    if !is_form || !guard::is_known(request.request()).await.unwrap_or(false) {
+        return None;
     }
+    Some(fields(request).await)
+}
+
+async fn fields(request: &mut ServiceRequest) -> Result<Fields, Problem> {
     let body = input::read_all(request.take_payload(), LIMIT).await?;
     let unreadable = |error| Problem::new(Code::BadField("bad_form"), "The form cannot be read.").because(error);
     let mut form = Multipart::new(request.headers(), stream::iter([Ok(body)]));
@@ -60,5 +65,5 @@ pub(super) async fn read(request: &mut ServiceRequest) -> Result<Option<Fields>,
         let bytes = field.bytes(LIMIT).await.map_err(too_large)?.map_err(unreadable)?;
         fields.push((name, bytes));
     }
-    Ok(Some(Fields(Rc::new(fields))))
+    Ok(Fields(Rc::new(fields)))
 }
