@@ -20,7 +20,7 @@ const forEver = (policy) => ({
  * @param {{src: string, worker: string, startAt?: number, liveSync?: number, live?: boolean, follow?: boolean, bufferBehind?: number}} options
  *   startAt: seconds into a recording; liveSync: seconds behind the last published part; follow: whether the viewer starts at the edge; quality: see choose().
  * @returns {Player} events: `edge` (detail {live, behind, following}), `trouble` (detail {what: 'network'|'refused'|'unplayable'}),
- *   `well`, `over` (the playlist has ended), `heights` (detail {heights}: lines of the renditions, smallest first)
+ *   `well`, `over` (the playlist has ended), `finished` (nothing comes any more, and the video has not noticed), `heights` (detail {heights}: lines of the renditions, smallest first)
  */
 export function createPlayer(video, options) {
   if (Hls.isSupported()) return new HlsPlayer(video, options);
@@ -148,7 +148,10 @@ class HlsPlayer extends Player {
   onPlaylist(details) {
     const wasLive = this.live;
     this.live = details.live;
-    if (wasLive && !this.live) this.say('over');
+    if (wasLive && !this.live) {
+      this.ending = true;
+      this.say('over');
+    }
     this.onGood();
   }
 
@@ -184,9 +187,7 @@ class HlsPlayer extends Player {
     this.say('trouble', { what: [401, 403, 404].includes(data.response?.code) ? 'refused' : 'network' });
   }
 
-  reopen() {
-    const at = this.following ? -1 : this.video.currentTime;
-    const playing = !this.video.paused || this.video.ended;
+  reopen(at = this.following ? -1 : this.video.currentTime, playing = !this.video.paused || this.video.ended) {
     this.hls.destroy();
     this.settled = this.begun = false;
     this.open(at);
@@ -208,9 +209,26 @@ class HlsPlayer extends Player {
     return 0;
   }
 
+  /**
+   * What was live and ends: renditions may not end at the very same instant, and then hls.js can wait for more of one than there
+   * will ever be.
+   */
+  watchEnd() {
+    const { video } = this;
+    const now = performance.now();
+    const waits = !video.paused && !video.ended && video.duration - video.currentTime < 3 && this.ahead() < 0.1;
+    if (!waits || video.currentTime !== this.stoodAt) [this.stoodAt, this.stoodSince] = [video.currentTime, now];
+    if (now - this.stoodSince < 1000) return;
+    this.ending = false;
+    this.stuck = true;
+    video.pause();
+    this.say('finished');
+  }
+
   /** Five times a second: stays at the chosen distance from the edge by slightly faster or slower play. */
   keepPace() {
     const { hls, video } = this;
+    if (this.ending && !this.live) this.watchEnd();
     if (!this.live || !hls.latestLevelDetails) {
       if (video.playbackRate !== 1 && this.paced) this.setRate(1);
       return;
@@ -260,6 +278,11 @@ class HlsPlayer extends Player {
 
   toStart() {
     this.following = false;
+    if (this.stuck) {
+      this.stuck = false;
+      this.reopen(0, true);
+      return;
+    }
     const from = this.hls.latestLevelDetails?.fragmentStart ?? 0;
     this.video.currentTime = from;
   }
