@@ -20,8 +20,9 @@ use crate::base::{clock, ids};
 use crate::library::Library;
 use crate::library::recover::Interrupted;
 use crate::media::camera::Wanted;
-use crate::media::ladder::{self, Ladder};
+use crate::media::ladder::Ladder;
 use crate::media::protocol::{Capture, Device, FlvTag, FromWorker, Task};
+use crate::media::rungs;
 use crate::store::StoreError;
 use crate::store::broadcasts::Broadcast;
 use crate::worker::supervisor::{Event, Supervision, Watchdog, supervise};
@@ -160,7 +161,7 @@ impl Studio {
 
     /// Bits per second that a broadcast is likely to need.
     pub fn planned_bitrate(&self) -> u64 {
-        ladder::planned_bitrate(&self.0.config)
+        rungs::planned_bitrate(&self.0.config)
     }
 
     /// What is on air; the receiver learns of changes.
@@ -394,7 +395,7 @@ impl Studio {
         let task = Task::Capture(Capture {
             video,
             audio,
-            rungs: ladder::carried(ladder::planned(config), config.frame_rate, *self.0.encoder_speed.borrow()),
+            rungs: rungs::carried(rungs::planned(config), config.frame_rate, *self.0.encoder_speed.borrow()),
             frame_rate: config.frame_rate,
             part_ms: config.part_ms,
             encoder: None,

@@ -12,8 +12,8 @@ use super::meter::RATE;
 use super::rung::{self, Sink};
 use super::{Counters, raw_audio};
 use crate::media::fragment::{AudioFrame, Fragmenter};
-use crate::media::ladder::Rung;
 use crate::media::protocol::ErrorCode;
+use crate::media::rungs::Rung;
 
 /// Samples that an AAC encoder puts before the first real one. Decoders without an edit list play them, so frames are
 /// placed earlier by as much.

@@ -18,9 +18,9 @@ use super::still::Slate;
 use super::{Counters, MediaTime};
 use crate::base::clock;
 use crate::media::fragment::{Fragmenter, Tracks};
-use crate::media::ladder::Rung;
 use crate::media::passthrough::{Event, Passthrough};
 use crate::media::protocol::{ErrorCode, FromWorker, Init, SourceState};
+use crate::media::rungs::Rung;
 
 const TICK: Duration = Duration::from_millis(50);
 /// A picture that stands still for this long is lost, ns; or for three frames of a slow source.

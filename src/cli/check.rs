@@ -11,10 +11,10 @@ use crate::base::clock;
 use crate::base::config::Config;
 use crate::library::space::seconds_of;
 use crate::media::camera::{self, Wanted};
-use crate::media::ladder::{self, Rung};
 use crate::media::protocol::{
     AudioInput, Capture, Device, DeviceFormat, DeviceKind, EncoderSpeed, ErrorCode, FromWorker, Task, VideoInput,
 };
+use crate::media::rungs::{self, Rung};
 use crate::worker::process::ask;
 
 /// Devices are listed within this, also where plugins must be looked for first.
@@ -252,7 +252,7 @@ fn look_at_disk(data: &Path) -> Result<Disk, String> {
     let stat = rustix::fs::statvfs(&existing).map_err(|error| error.to_string())?;
     let (total, free) = (stat.f_blocks * stat.f_frsize, stat.f_bavail * stat.f_frsize);
     let config = Config::with_data(existing.clone());
-    let room_s = seconds_of(free.saturating_sub(config.min_free_bytes), ladder::planned_bitrate(&config));
+    let room_s = seconds_of(free.saturating_sub(config.min_free_bytes), rungs::planned_bitrate(&config));
     let trial = existing.join(format!(".siaran-check-{}", crate::base::ids::public_id()));
     let speed = write_trial(&trial);
     let _ = std::fs::remove_file(&trial);

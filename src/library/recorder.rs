@@ -103,11 +103,8 @@ impl Recorder {
             Event::Init { .. } => self.inits_due.push((rendition, event)),
             Event::Part { begins: Some(_), .. } => {
                 self.skipping.remove(&rendition);
-                let (mine, others) =
-                    std::mem::take(&mut self.inits_due).into_iter().partition(|(whose, _)| *whose == rendition);
-                self.inits_due = others;
-                let mine: Vec<(u8, Event)> = mine;
-                for (_, init) in mine {
+                let due: Vec<_> = self.inits_due.extract_if(.., |(whose, _)| *whose == rendition).collect();
+                for (_, init) in due {
                     self.send(rendition, init);
                 }
                 self.send(rendition, event);
@@ -133,11 +130,14 @@ impl Recorder {
         } else {
             match self.queue.try_send(Command::Event(rendition, event)) {
                 Ok(()) => None,
-                Err(TrySendError::Full(command) | TrySendError::Disconnected(command)) => {
+                Err(
+                    TrySendError::Full(Command::Event(_, event)) | TrySendError::Disconnected(Command::Event(_, event)),
+                ) => {
                     self.skipping.insert(rendition);
                     self.health.bytes_paused.store(true, Ordering::Relaxed);
-                    command.event()
+                    Some(event)
                 }
+                Err(_) => None,
             }
         };
         let Some(event) = refused else { return };
@@ -146,15 +146,6 @@ impl Recorder {
         }
         if is_part {
             self.health.parts_lost.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-}
-
-impl Command {
-    fn event(self) -> Option<Event> {
-        match self {
-            Command::Event(_, event) => Some(event),
-            Command::Finish(_) => None,
         }
     }
 }

@@ -11,7 +11,7 @@ use super::layout::{Layout, Space};
 use super::vod::Library;
 use crate::base::clock;
 use crate::base::config::Config;
-use crate::media::ladder;
+use crate::media::rungs;
 use crate::store::broadcasts::Totals;
 
 /// The ballast is never larger.
@@ -32,7 +32,7 @@ impl Reserve {
     pub fn of(config: &Config) -> Reserve {
         Reserve {
             min_free: config.min_free_bytes,
-            go_live: ladder::planned_bitrate(config) / 8 * u64::from(config.go_live_room_s),
+            go_live: rungs::planned_bitrate(config) / 8 * u64::from(config.go_live_room_s),
         }
     }
 }

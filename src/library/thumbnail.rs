@@ -2,14 +2,10 @@
 //! it was on air, or its row was made again by `siaran fsck --rebuild`. A worker decodes, never this process.
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::layout::Layout;
 use super::vod::{Library, LibraryError};
 use crate::base::clock::TIMESCALE;
 use crate::media::protocol::{FromWorker, MAX_FRAME, Task};
@@ -69,9 +65,11 @@ impl Library {
 
     async fn picture_of(&self, init: Option<Bytes>, row: IndexedSegment) -> Result<Bytes, String> {
         let init = init.ok_or("its init is not there")?;
-        let layout = self.layout.clone();
-        let media = tokio::task::spawn_blocking(move || read(&layout, &row)).await.map_err(io::Error::other);
-        let media = media.flatten().map_err(|error| error.to_string())?;
+        let range = self.open(&row.location).map_err(|error| error.to_string())?;
+        let media = range.whole().await.map_err(|error| error.to_string())?;
+        if crc32c::crc32c(&media) != row.location.crc32c {
+            return Err(String::from("its bytes have changed"));
+        }
         let answer = process::ask(Task::Picture { init, media }, PATIENCE, |message| match message {
             FromWorker::Snapshot { jpeg } => Some(Ok(jpeg)),
             FromWorker::Error { message, fatal: true, .. } => Some(Err(message)),
@@ -91,14 +89,4 @@ fn candidates(segments: Vec<IndexedSegment>) -> Vec<IndexedSegment> {
     let mut chosen = vec![settled, usable.len() / 2, 0];
     chosen.dedup();
     chosen.into_iter().map(|place| usable[place].clone()).collect()
-}
-
-/// The bytes of a segment, which must be those that were recorded.
-fn read(layout: &Layout, row: &IndexedSegment) -> io::Result<Bytes> {
-    let mut bytes = vec![0; row.location.length as usize];
-    File::open(layout.reel(&row.location.reel_id))?.read_exact_at(&mut bytes, row.location.offset)?;
-    if crc32c::crc32c(&bytes) != row.location.crc32c {
-        return Err(io::Error::other("its bytes have changed"));
-    }
-    Ok(bytes.into())
 }

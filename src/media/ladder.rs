@@ -8,91 +8,15 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use super::packager::{Event, NUMBERS_LEFT_OUT, Packager, TOLERANCE};
 use super::protocol::{Init, Part};
 use super::window::{Report, Segment, Window};
-use crate::base::config::Config;
-
-/// Heights that are cut from a higher picture, lines.
-const LOWER: [u32; 3] = [720, 480, 240];
-
-/// The share of what the encoders can do at most that a broadcast is planned with: the rest is for everything else on the box, and
-/// for pictures that are harder than most.
-const SHARE: f64 = 0.6;
-
-/// Bit rate of the sound, kbit/s.
-const SOUND_KBPS: u64 = 128;
 
 /// Parts of one rung that wait for the leader: some seconds.
 const HELD: usize = 32;
 
 /// Segments of the leader that are remembered for those that follow.
 const PLANNED: usize = 32;
-
-/// One rung that an encoder makes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rung {
-    pub width: u32,
-    pub height: u32,
-    /// Video bit rate, kbit/s.
-    pub kbps: u32,
-}
-
-/// The rungs cut from a picture of the best one's size, best first. A rung of hardly fewer lines would cost an encoder and
-/// save nobody anything.
-pub fn rungs(best: Rung) -> Vec<Rung> {
-    let lower = LOWER.into_iter().filter(|height| height * 5 <= best.height * 4);
-    let cut = lower.map(|height| {
-        let width = (best.width * height / best.height.max(1)).next_multiple_of(2);
-        // Small pictures need more bits a pixel.
-        let share = (f64::from(width * height) / f64::from(best.width * best.height)).powf(0.85);
-        Rung { width, height, kbps: (f64::from(best.kbps) * share).round() as u32 }
-    });
-    std::iter::once(best).chain(cut).collect()
-}
-
-/// The rungs of what is captured with these settings.
-pub fn planned(config: &Config) -> Vec<Rung> {
-    let best = Rung { width: config.video_width(), height: config.video_height, kbps: config.video_kbps };
-    if config.ladder { rungs(best) } else { vec![best] }
-}
-
-/// Those of `rungs` that a machine carries which encodes `speed` frames of 1280x720 a second: the smallest in any case, then from
-/// the best down what fits into [`SHARE`]. All of them where the speed is not known.
-pub fn carried(rungs: Vec<Rung>, frame_rate: u32, speed: Option<f32>) -> Vec<Rung> {
-    let (Some(speed), Some(smallest)) = (speed, rungs.last().copied()) else { return rungs };
-    let cost = |rung: &Rung| f64::from(rung.width * rung.height) / f64::from(1280 * 720) * f64::from(frame_rate);
-    let mut left = f64::from(speed) * SHARE - cost(&smallest);
-    let mut fits = |rung: &Rung| {
-        let enough = cost(rung) <= left;
-        left -= if enough { cost(rung) } else { 0.0 };
-        enough
-    };
-    rungs.into_iter().filter(|rung| *rung == smallest || fits(rung)).collect()
-}
-
-/// Bits per second that a broadcast of what is captured is likely to need, sound included.
-pub fn planned_bitrate(config: &Config) -> u64 {
-    planned(config).iter().map(|rung| (u64::from(rung.kbps) + SOUND_KBPS) * 1000).sum()
-}
-
-/// The folder of a rendition's playlist and media, relative to the multivariant playlist.
-pub fn folder(rendition: u8) -> String {
-    match rendition {
-        0 => String::from("av"),
-        lower => format!("av{lower}"),
-    }
-}
-
-/// The rendition whose [`folder`] this is.
-pub fn rendition_in(folder: &str) -> Option<u8> {
-    match folder.strip_prefix("av")? {
-        "" => Some(0),
-        number => number.parse().ok().filter(|rendition| self::folder(*rendition) == folder),
-    }
-}
 
 /// What the recorder is told of which rendition, in order.
 pub type Events = Vec<(u8, Event)>;
@@ -381,46 +305,4 @@ impl Ladder {
 
 fn tagged(rendition: u8, events: Vec<Event>) -> Events {
     events.into_iter().map(|event| (rendition, event)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rungs_are_cut_from_the_best() {
-        let sizes = |width, height| {
-            let rungs = rungs(Rung { width, height, kbps: 2500 });
-            assert!(rungs.windows(2).all(|pair| pair[1].kbps < pair[0].kbps));
-            rungs.into_iter().map(|rung| (rung.width, rung.height)).collect::<Vec<_>>()
-        };
-        assert_eq!(sizes(1920, 1080), [(1920, 1080), (1280, 720), (854, 480), (426, 240)]);
-        assert_eq!(sizes(1280, 720), [(1280, 720), (854, 480), (426, 240)]);
-        assert_eq!(sizes(800, 600), [(800, 600), (640, 480), (320, 240)]);
-        assert_eq!(sizes(426, 240), [(426, 240)]);
-    }
-
-    #[test]
-    fn a_slow_machine_keeps_the_smallest_and_the_best_that_fits() {
-        let heights = |speed| {
-            let rungs = rungs(Rung { width: 1280, height: 720, kbps: 2500 });
-            carried(rungs, 30, speed).into_iter().map(|rung| rung.height).collect::<Vec<_>>()
-        };
-        assert_eq!(heights(None), [720, 480, 240]);
-        assert_eq!(heights(Some(300.0)), [720, 480, 240]);
-        // A Raspberry Pi that can just encode 720p.
-        assert_eq!(heights(Some(60.0)), [720, 240]);
-        assert_eq!(heights(Some(40.0)), [480, 240]);
-        assert_eq!(heights(Some(2.0)), [240]);
-    }
-
-    #[test]
-    fn each_rendition_has_one_folder() {
-        for rendition in [0, 1, 9, 255] {
-            assert_eq!(rendition_in(&folder(rendition)), Some(rendition));
-        }
-        for none in ["av0", "av01", "av256", "av-1", "a", "", "sound"] {
-            assert_eq!(rendition_in(none), None, "{none}");
-        }
-    }
 }

@@ -15,6 +15,7 @@ pub mod playlist;
 pub mod progressive;
 pub mod protocol;
 pub mod reload;
+pub mod rungs;
 pub mod shedding;
 pub mod sound;
 pub mod window;

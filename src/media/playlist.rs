@@ -5,8 +5,8 @@ use std::fmt::Write;
 
 use bytes::Bytes;
 
-use super::ladder;
 use super::protocol::Init;
+use super::rungs;
 use super::window::{RecentSegment, Report, Segment, Window, WindowPart};
 use crate::base::clock::{TIMESCALE, rfc3339, ticks_to_seconds};
 
@@ -162,7 +162,7 @@ pub(super) fn media(window: &Window, delta: bool) -> Bytes {
         let (msn, index) = window.hinted_part();
         let _ = writeln!(text, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{}\"", part_uri(msn, index));
         for Report { rendition, msn, part } in &window.reports {
-            let folder = ladder::folder(*rendition);
+            let folder = rungs::folder(*rendition);
             let _ = writeln!(
                 text,
                 "#EXT-X-RENDITION-REPORT:URI=\"../{folder}/index.m3u8\",LAST-MSN={msn},LAST-PART={part}"

@@ -8,7 +8,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::ladder::Rung;
+use super::rungs::Rung;
 use super::shedding::Reason;
 
 /// Raised with every change to a message.

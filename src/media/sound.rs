@@ -7,7 +7,7 @@ use mp4_atom::{Atom, Decode, Encode, Ftyp, Moof, Moov};
 use super::MediaError;
 use super::mp4::{self, AUDIO_TRACK, Run, Sample};
 
-/// The folder of this view, beside those of [`super::ladder::folder`].
+/// The folder of this view, beside those of [`super::rungs::folder`].
 pub const FOLDER: &str = "sound";
 
 /// An initialisation section with the sound's track alone; none if there is no sound.

@@ -350,9 +350,11 @@ async fn from_library(
             let tag = format!("{tag}-{}{msn}", if cut { 'c' } else { 's' });
             let pieces = match folder {
                 Folder::Rendition(_) => vec![Piece::File(range)],
-                Folder::Sound => {
-                    folder.media(vec![renditions::read(range).await?])?.into_iter().map(Piece::Memory).collect()
-                }
+                Folder::Sound => folder
+                    .media(vec![range.whole().await.map_err(Problem::internal)?])?
+                    .into_iter()
+                    .map(Piece::Memory)
+                    .collect(),
             };
             Ok(body::answer(&request.http, Content { pieces, media_type: MP4, cache, tag }))
         }

@@ -8,12 +8,12 @@ use bytes::Bytes;
 use super::error::Problem;
 use crate::base::clock::ticks_to_seconds;
 use crate::broadcast::windows::Windows;
+use crate::library::Library;
 use crate::library::vod::{LibraryError, Recording, Rendition};
-use crate::library::{Library, read::FileRange};
 use crate::media::playlist::{self, Variant};
 use crate::media::protocol::Init;
 use crate::media::window::Window;
-use crate::media::{ladder, sound};
+use crate::media::{rungs, sound};
 use crate::store::media::IndexedSegment;
 
 /// Peaks of a live encoder beyond those that were seen so far.
@@ -35,7 +35,7 @@ pub enum Folder {
 
 impl Folder {
     pub fn parse(name: &str) -> Option<Folder> {
-        if name == sound::FOLDER { Some(Folder::Sound) } else { ladder::rendition_in(name).map(Folder::Rendition) }
+        if name == sound::FOLDER { Some(Folder::Sound) } else { rungs::rendition_in(name).map(Folder::Rendition) }
     }
 
     /// Whose media it shows, where `smallest` is the smallest rendition.
@@ -88,7 +88,7 @@ pub async fn live(windows: &Windows, left_out: u8) -> Vec<Variant> {
 fn live_line(rendition: u8, window: &Window) -> Option<Variant> {
     let init = window.inits.last()?;
     let (peak, average) = live_bits(window, |bytes| bytes.len())?;
-    Some(playlist::variant(&uri(&ladder::folder(rendition)), init, peak, average))
+    Some(playlist::variant(&uri(&rungs::folder(rendition)), init, peak, average))
 }
 
 fn live_sound(window: &Window) -> Option<Variant> {
@@ -114,7 +114,7 @@ pub async fn recorded(library: &Library, recording: &Arc<Recording>) -> Result<V
     for (number, rendition) in &recording.renditions {
         let Some(init) = rendition.inits.last() else { continue };
         let (peak, average) = recorded_bits(rendition);
-        lines.push(playlist::variant(&uri(&ladder::folder(*number)), init, peak, average));
+        lines.push(playlist::variant(&uri(&rungs::folder(*number)), init, peak, average));
     }
     if let Some((_, rendition)) = recording.renditions.last_key_value()
         && let Some(init) = rendition.inits.last()
@@ -141,26 +141,12 @@ async fn recorded_sound(library: &Library, rendition: &Rendition) -> Result<Opti
     let step = rendition.segments.len().div_ceil(SOUND_SAMPLES).max(1);
     let (mut peak, mut bits, mut lasts) = (0.0_f64, 0.0, 0.0);
     for row in rendition.segments.iter().step_by(step) {
-        let here = read(library.open(&row.location)?).await?;
+        let here = library.open(&row.location)?.whole().await?;
         let here = sound::media(&here).map_err(|error| LibraryError::Media(error.to_string()))?.len() as f64 * 8.0;
         peak = peak.max(here / seconds(row));
         (bits, lasts) = (bits + here, lasts + seconds(row));
     }
     Ok((lasts > 0.0).then(|| ((peak * PEAKS).ceil() as u64, (bits / lasts).ceil() as u64)))
-}
-
-/// All bytes of a range.
-pub async fn read(mut range: FileRange) -> Result<Bytes, LibraryError> {
-    let reading = tokio::task::spawn_blocking(move || -> std::io::Result<Bytes> {
-        let mut all = Vec::with_capacity(range.length as usize);
-        while range.length > 0 {
-            let bytes = range.read_blocking()?;
-            range.advance(bytes.len());
-            all.extend_from_slice(&bytes);
-        }
-        Ok(all.into())
-    });
-    Ok(reading.await.map_err(std::io::Error::other)??)
 }
 
 fn sound_line(init: &Init, bandwidth: u64, average_bandwidth: u64) -> Option<Variant> {

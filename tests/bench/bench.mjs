@@ -109,7 +109,7 @@ async function ladder() {
   await ours.api('POST', `/broadcasts/${id}/end`);
   const folder = mkdtempSync(join('/dev/shm', 'siaran-bench-'));
   process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
-  // The same bit rates as media::ladder plans.
+  // The same bit rates as media::rungs plans.
   const kbps = rungs.map(({ width, height }) => Math.round(2500 * ((width * height) / (1280 * 720)) ** 0.85));
   const scaled = rungs.map(({ width, height }, i) => `[c${i}]scale=${width}:${height}:flags=bilinear[v${i}]`);
   const filter = `[0:v]split=${rungs.length}${rungs.map((_, i) => `[c${i}]`).join('')};${scaled.join(';')}`;

@@ -37,7 +37,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..250)
 }
 
-fn init(kind: u8) -> Init {
+pub fn init(kind: u8) -> Init {
     Init {
         rendition: 0,
         bytes: Bytes::from(vec![kind; 4]),

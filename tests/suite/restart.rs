@@ -17,15 +17,19 @@ pub fn same_ports(server: &Server) -> Vec<String> {
     flags.chain(["--http".into(), address(&server.http), "--rtmp".into(), address(&server.rtmp)]).collect()
 }
 
+/// Kills it, and `gone_too` with it; what it gives starts it again where it was.
+pub fn kill<T>(mut server: Server, gone_too: T) -> impl FnOnce() -> Server {
+    let (flags, data) = (same_ports(&server), server.data.clone());
+    server.kill();
+    drop((server, gone_too));
+    move || Server::start_on(&data, &flags.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
 /// Kills it and starts it again; how long it took until new media was listed behind a break.
 fn restart(server: Server, id: &str, seen: &Seen) -> (Server, Duration) {
-    let (flags, data) = (same_ports(&server), server.data.clone());
-    let mut server = server;
-    server.kill();
-    drop(server);
+    let start_again = kill(server, ());
     let begin = Instant::now();
-    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-    let server = Server::start_on(&data, &flags);
+    let server = start_again();
     until("new media", || {
         let reply = server.stranger().get(&format!("/media/{id}/av/index.m3u8"));
         if reply.status == 503 {
@@ -80,12 +84,7 @@ fn a_publisher_comes_back_to_the_broadcast_of_a_killed_program() {
     server.until_duration(&id, 4.0);
     let seen = Seen::take(&server, &id);
     let key = key["key"].as_str().expect("a key").to_owned();
-    let (flags, data) = (same_ports(&server), server.data.clone());
-    let mut server = server;
-    server.kill();
-    drop((server, publisher));
-    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-    let server = Server::start_on(&data, &flags);
+    let server = kill(server, publisher)();
     assert_eq!(server.broadcast(&id)["state"], "live", "it waits for its publisher");
     let _publisher = Publisher::start(&server, &key);
     until("the publisher's picture", || {

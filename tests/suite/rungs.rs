@@ -9,6 +9,7 @@ use siaran::media::packager::Event;
 use siaran::media::protocol::{Init, Part};
 use siaran::media::window::Segment;
 
+use crate::packager;
 use crate::playlist_rules::Playlist;
 
 const PART: u32 = 18_000;
@@ -49,16 +50,7 @@ fn groups() -> impl Strategy<Value = Vec<Group>> {
 }
 
 fn init(rendition: u8) -> Init {
-    Init {
-        rendition,
-        bytes: Bytes::from(vec![rendition; 4]),
-        codecs: String::from("avc1.64001f,mp4a.40.2"),
-        width: 1280,
-        height: 720,
-        frame_rate_milli: 30_000,
-        has_audio: true,
-        part_target: PART,
-    }
+    Init { rendition, ..packager::init(rendition) }
 }
 
 /// What the recorder keeps of each rendition.

@@ -8,7 +8,7 @@ use rustix::process::{Signal, kill_process};
 use serde_json::json;
 
 use crate::playlist_rules::{Playlist, Segment};
-use crate::restart::same_ports;
+use crate::restart::kill;
 use crate::rtmp::{AAC, Publisher, QUICK, check_recording, discontinuities, new_key, until_on_air};
 use crate::server::{SMALL, Server, playlist, until};
 use crate::tools;
@@ -145,12 +145,7 @@ fn a_program_that_starts_again_shows_the_slate_until_its_publisher_is_back() {
     let id = until_on_air(&server);
     server.until_duration(&id, 4.0);
     let before = playlist(&server, &id);
-    let (flags, data) = (same_ports(&server), server.data.clone());
-    let mut server = server;
-    server.kill();
-    drop((server, publisher));
-    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-    let server = Server::start_on(&data, &flags);
+    let server = kill(server, publisher)();
     let begin = Instant::now();
     let (_, took) = until_switched(&server, &id, 0, begin);
     println!("the slate is listed {took:?} after the program was ready");

@@ -9,8 +9,8 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use siaran::base::clock;
-use siaran::media::ladder::Rung;
 use siaran::media::protocol::*;
+use siaran::media::rungs::Rung;
 
 use crate::tools;
 
