@@ -184,7 +184,7 @@ async fn multivariant(request: Request, id: Path<String>) -> Result<HttpResponse
     let broadcast = request.watchable(&id).await?;
     let variants = match request.studio.in_memory(&broadcast.id) {
         Some(live) => live_variants(&live.windows, &live.program).await?,
-        None => renditions::recorded(&request.library, &finished(&request, &broadcast).await?).await?,
+        None => renditions::recorded(&request.library, &*finished(&request, &broadcast).await?).await,
     };
     if variants.is_empty() {
         return Err(no_media());

@@ -1,6 +1,5 @@
 //! The renditions of a broadcast as addresses: a folder for each beside the multivariant playlist, and that playlist's lines.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +13,6 @@ use crate::media::playlist::{self, Variant};
 use crate::media::protocol::Init;
 use crate::media::window::Window;
 use crate::media::{rungs, sound};
-use crate::store::media::IndexedSegment;
 
 /// Peaks of a live encoder beyond those that were seen so far.
 const PEAKS: f64 = 1.2;
@@ -98,55 +96,53 @@ fn live_sound(window: &Window) -> Option<Variant> {
 
 /// Bits per second at the peak and on average, of what `length` counts in what is in memory.
 fn live_bits(window: &Window, length: impl Fn(&Bytes) -> usize) -> Option<(u64, u64)> {
-    let (mut peak, mut bits, mut seconds) = (0.0_f64, 0.0, 0.0);
-    for recent in window.recent.iter().chain(&window.open).filter(|recent| !recent.parts.is_empty()) {
-        let lasts = ticks_to_seconds(recent.segment.duration).max(0.001);
-        let here = recent.parts.iter().map(|part| length(&part.bytes)).sum::<usize>() as f64 * 8.0;
-        peak = peak.max(here / lasts);
-        (bits, seconds) = (bits + here, seconds + lasts);
-    }
-    (seconds > 0.0).then(|| ((peak * PEAKS).ceil() as u64, (bits / seconds).ceil() as u64))
+    let recent = window.recent.iter().chain(&window.open).filter(|recent| !recent.parts.is_empty());
+    let spans =
+        recent.map(|recent| (recent.parts.iter().map(|part| length(&part.bytes)).sum(), recent.segment.duration));
+    bit_rates(spans, PEAKS)
 }
 
 /// The lines of a recording, best first.
-pub async fn recorded(library: &Library, recording: &Arc<Recording>) -> Result<Vec<Variant>, LibraryError> {
+pub async fn recorded(library: &Library, recording: &Recording) -> Vec<Variant> {
     let mut lines = Vec::new();
     for (number, rendition) in &recording.renditions {
-        let Some(init) = rendition.inits.last() else { continue };
-        let (peak, average) = recorded_bits(rendition);
-        lines.push(playlist::variant(&uri(&rungs::folder(*number)), init, peak, average));
+        let spans = rendition.segments.iter().map(|row| (row.location.length as usize, row.segment.duration));
+        if let (Some(init), Some((peak, average))) = (rendition.inits.last(), bit_rates(spans, 1.0)) {
+            lines.push(playlist::variant(&uri(&rungs::folder(*number)), init, peak, average));
+        }
     }
-    if let Some((_, rendition)) = recording.renditions.last_key_value()
-        && let Some(init) = rendition.inits.last()
-        && let Some((peak, average)) = recorded_sound(library, rendition).await?
-    {
-        lines.extend(sound_line(init, peak, average));
+    if let Some((_, rendition)) = recording.renditions.last_key_value() {
+        // A file that cannot be read must not take the picture away as well.
+        let sound = recorded_sound(library, rendition).await;
+        lines.extend(sound.inspect_err(|error| tracing::warn!(%error, "no sound alone")).ok().flatten());
     }
-    Ok(lines)
-}
-
-fn recorded_bits(rendition: &Rendition) -> (u64, u64) {
-    let bits = |row: &IndexedSegment| row.location.length as f64 * 8.0;
-    let peak = rendition.segments.iter().map(|row| bits(row) / seconds(row)).fold(0.0, f64::max);
-    let total: f64 = rendition.segments.iter().map(seconds).sum();
-    let average = rendition.segments.iter().map(bits).sum::<f64>() / total.max(0.001);
-    (peak.ceil() as u64, average.ceil() as u64)
+    lines
 }
 
 /// Measured in some segments: the sound's bit rate hardly changes. None where there is no sound.
-async fn recorded_sound(library: &Library, rendition: &Rendition) -> Result<Option<(u64, u64)>, LibraryError> {
-    if rendition.inits.last().is_none_or(|init| sound::codec(&init.codecs).is_none()) {
+async fn recorded_sound(library: &Library, rendition: &Rendition) -> Result<Option<Variant>, LibraryError> {
+    let Some(init) = rendition.inits.last().filter(|init| sound::codec(&init.codecs).is_some()) else {
         return Ok(None);
-    }
+    };
     let step = rendition.segments.len().div_ceil(SOUND_SAMPLES).max(1);
-    let (mut peak, mut bits, mut lasts) = (0.0_f64, 0.0, 0.0);
+    let mut spans = Vec::new();
     for row in rendition.segments.iter().step_by(step) {
-        let here = library.open(&row.location)?.whole().await?;
-        let here = sound::media(&here).map_err(|error| LibraryError::Media(error.to_string()))?.len() as f64 * 8.0;
-        peak = peak.max(here / seconds(row));
-        (bits, lasts) = (bits + here, lasts + seconds(row));
+        let bytes = library.open(&row.location)?.whole().await?;
+        let sound = sound::media(&bytes).map_err(|error| LibraryError::Media(error.to_string()))?;
+        spans.push((sound.len(), row.segment.duration));
     }
-    Ok((lasts > 0.0).then(|| ((peak * PEAKS).ceil() as u64, (bits / lasts).ceil() as u64)))
+    Ok(bit_rates(spans.into_iter(), PEAKS).and_then(|(peak, average)| sound_line(init, peak, average)))
+}
+
+/// Bits per second at the peak, with so much above it, and on average, of stretches of so many bytes that last so many ticks.
+fn bit_rates(spans: impl Iterator<Item = (usize, u64)>, above: f64) -> Option<(u64, u64)> {
+    let (mut peak, mut bits, mut seconds) = (0.0_f64, 0.0, 0.0);
+    for (bytes, ticks) in spans {
+        let (here, lasts) = (bytes as f64 * 8.0, ticks_to_seconds(ticks).max(0.001));
+        peak = peak.max(here / lasts);
+        (bits, seconds) = (bits + here, seconds + lasts);
+    }
+    (seconds > 0.0).then(|| ((peak * above).ceil() as u64, (bits / seconds).ceil() as u64))
 }
 
 fn sound_line(init: &Init, bandwidth: u64, average_bandwidth: u64) -> Option<Variant> {
@@ -157,8 +153,4 @@ fn sound_line(init: &Init, bandwidth: u64, average_bandwidth: u64) -> Option<Var
 
 fn uri(folder: &str) -> String {
     format!("{folder}/index.m3u8")
-}
-
-fn seconds(row: &IndexedSegment) -> f64 {
-    ticks_to_seconds(row.segment.duration).max(0.001)
 }
