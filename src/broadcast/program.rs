@@ -19,7 +19,7 @@ use crate::media::protocol::{
     Capture, ErrorCode, FlvTag, FromWorker, Init, Level, Part, SourceState, Stats, Task, ToWorker, VideoInput,
 };
 use crate::media::shedding::Reason;
-use crate::worker::supervisor::{Event, Supervision, Watchdog, supervise};
+use crate::worker::supervisor::{Event, Supervision, supervise};
 
 /// A program that nobody looks at and no broadcast uses is stopped after this.
 const IDLE: Duration = Duration::from_secs(20);
@@ -28,10 +28,7 @@ const IDLE: Duration = Duration::from_secs(20);
 const PREVIEW_SEGMENTS: usize = 5;
 
 /// A worker whose parts stay away this long hangs. Parts are at most a second long.
-const PARTS_WATCHDOG: Duration = Duration::from_millis(1300);
-
-/// A publisher may pause, its worker not: it reports at least each second.
-const REPORTS_WATCHDOG: Duration = Duration::from_millis(3500);
+const PARTS_WITHIN: Duration = Duration::from_millis(1300);
 
 /// Media of a program, for broadcasts.
 #[derive(Debug, Clone)]
@@ -161,10 +158,8 @@ impl Program {
         let runner = Runner {
             supervision: Supervision {
                 base_ns,
-                watchdog: match task {
-                    Task::Publisher { .. } => Watchdog::Messages(REPORTS_WATCHDOG),
-                    _ => Watchdog::Parts(PARTS_WATCHDOG),
-                },
+                // A publisher may pause.
+                parts_within: (!matches!(task, Task::Publisher { .. })).then_some(PARTS_WITHIN),
                 task,
             },
             ladder,
@@ -434,7 +429,11 @@ impl Runner {
                 });
                 self.last_error = fatal.then_some(message);
             }
-            FromWorker::Hello { .. } | FromWorker::Devices(_) | FromWorker::Encoders(_) | FromWorker::Ended => {}
+            FromWorker::Hello { .. }
+            | FromWorker::Pulse
+            | FromWorker::Devices(_)
+            | FromWorker::Encoders(_)
+            | FromWorker::Ended => {}
         }
     }
 

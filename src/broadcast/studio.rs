@@ -25,7 +25,7 @@ use crate::media::protocol::{Capture, Device, FlvTag, FromWorker, Task};
 use crate::media::rungs;
 use crate::store::StoreError;
 use crate::store::broadcasts::Broadcast;
-use crate::worker::supervisor::{Event, Supervision, Watchdog, supervise};
+use crate::worker::supervisor::{Event, Supervision, supervise};
 
 /// Parts that were listed can be read for so long after the end: three target durations, and some.
 const PARTS_STAY: Duration = Duration::from_secs(10);
@@ -459,7 +459,7 @@ impl Studio {
     async fn watch_devices(self, stop: CancellationToken) {
         let (events, mut happenings) = mpsc::channel(16);
         let (_commands, receiver) = mpsc::channel(1);
-        let supervision = Supervision { base_ns: self.0.base_ns, task: Task::Devices, watchdog: Watchdog::Off };
+        let supervision = Supervision { base_ns: self.0.base_ns, task: Task::Devices, parts_within: None };
         tokio::spawn(supervise(supervision, receiver, events, stop));
         while let Some(event) = happenings.recv().await {
             if let Event::Message(FromWorker::Devices(devices)) = event {

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 use crate::base::clock;
 use crate::media::fragment::Cut;
-use crate::media::protocol::{ErrorCode, FromWorker, MAX_FRAME};
+use crate::media::protocol::{ErrorCode, FromWorker, MAX_FRAME, PULSE};
 
 /// Bytes of parts that may wait for the parent: 8 s at 8 Mbit/s.
 const MAX_QUEUED_BYTES: usize = 8 << 20;
@@ -156,8 +156,10 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What to write next, for which nobody waits longer than [`PULSE`].
     fn next(&self) -> FromWorker {
         let mut queue = self.lock();
+        let until = clock::instant() + PULSE;
         loop {
             if let Some(message) = queue.waiting.pop_front() {
                 if let FromWorker::Part(part) = &message {
@@ -166,7 +168,11 @@ impl Shared {
                 queue.writing = true;
                 return message;
             }
-            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            let left = until.saturating_duration_since(clock::instant());
+            if left.is_zero() {
+                return FromWorker::Pulse;
+            }
+            queue = self.changed.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }

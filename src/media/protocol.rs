@@ -5,6 +5,8 @@
 //! parent. Media times are nanoseconds or 90 kHz ticks of *running time*: `CLOCK_MONOTONIC` minus [`Start::base_ns`], one
 //! timeline for all workers of a parent's life, so that a restarted worker goes on where the dead one stopped.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -12,10 +14,13 @@ use super::rungs::Rung;
 use super::shedding::Reason;
 
 /// Raised with every change to a message.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;
 
 /// Longest frame on the socket, in bytes. A part of 500 ms at 40 Mbit/s is 2.5 MB.
 pub const MAX_FRAME: usize = 16 << 20;
+
+/// A worker that has nothing to say sends [`FromWorker::Pulse`] after so long, so that silence means that it stands still.
+pub const PULSE: Duration = Duration::from_millis(200);
 
 /// From the parent to the worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -129,6 +134,8 @@ pub enum FromWorker {
     Hello {
         version: u16,
     },
+    /// It lives; see [`PULSE`].
+    Pulse,
     /// The parts that follow are decoded with this. Sent before the first part and whenever it changes.
     Init(Init),
     Part(Part),

@@ -57,11 +57,11 @@ impl Worker {
         self.child.id()
     }
 
-    /// How a process that has closed its socket came out.
-    pub async fn last_words(&mut self) -> String {
+    /// How a process whose socket fails came out, or `otherwise` where it runs on.
+    pub async fn last_words(&mut self, otherwise: &str) -> String {
         match tokio::time::timeout(EXIT_WITHIN, self.child.wait()).await {
             Ok(Ok(status)) => format!("its process ended: {status}"),
-            _ => String::from("it closed its socket"),
+            _ => String::from(otherwise),
         }
     }
 

@@ -1,16 +1,20 @@
 //! Keeps one worker running: starts it, watches that it delivers, restarts it with a bounded back-off.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::process::Worker;
-use crate::media::protocol::{FromWorker, SourceState, Start, Task, ToWorker, VERSION};
+use super::process::{Sender, Worker};
+use crate::media::protocol::{FromWorker, PULSE, SourceState, Start, Task, ToWorker, VERSION};
 
-/// A worker that starts may take this long to its first sign of life: plugins are loaded, devices opened.
+/// A worker that starts may take this long to what it is there for: plugins are loaded, devices opened.
 const START_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A process that has said something and then nothing for so long stands still, whatever its task.
+const SILENCE: Duration = PULSE.saturating_mul(4);
 
 /// A worker that ran this long has proved itself: its next failure is a first one.
 const HEALTHY_AFTER: Duration = Duration::from_secs(30);
@@ -48,18 +52,8 @@ pub enum Event {
 pub struct Supervision {
     pub base_ns: u64,
     pub task: Task,
-    /// Longest silence of a worker that has begun to deliver.
-    pub watchdog: Watchdog,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub enum Watchdog {
-    /// Some part must come at least this often.
-    Parts(Duration),
-    /// Some message must come at least this often.
-    Messages(Duration),
-    /// The worker has nothing to say for hours.
-    Off,
+    /// Longest time without a part once parts have begun, where parts must come.
+    pub parts_within: Option<Duration>,
 }
 
 /// Runs until `stop`, until the worker says that it has ended, or until nobody takes its events.
@@ -118,6 +112,16 @@ async fn run_once(
     outcome
 }
 
+/// Why a conversation is over.
+enum End {
+    Finished,
+    Failed(String),
+    /// Its socket fails, which its death would explain better.
+    Broken(String),
+    /// Whoever gave the commands is gone.
+    Released,
+}
+
 async fn converse(
     worker: &mut Worker,
     supervision: &Supervision,
@@ -125,38 +129,67 @@ async fn converse(
     events: &mpsc::Sender<Event>,
 ) -> Result<(), String> {
     let start = Start { version: VERSION, base_ns: supervision.base_ns, task: supervision.task.clone() };
-    send(worker, &ToWorker::Start(start)).await?;
+    if let Err(end) = send(&mut worker.sender, &ToWorker::Start(start)).await {
+        return conclude(end, worker, events).await;
+    }
     if events.send(Event::Started { process: worker.pid() }).await.is_err() {
         return Ok(());
     }
-    let mut deadline = Instant::now() + START_TIMEOUT;
-    loop {
-        tokio::select! {
-            message = worker.receiver.receive() => {
-                let message = message.map_err(|error| format!("its messages cannot be read: {error}"))?;
-                let Some(message) = message else { return Err(worker.last_words().await) };
-                deadline = supervision.watchdog.next_deadline(&message, deadline);
-                match message {
-                    FromWorker::Ended => return Ok(()),
-                    FromWorker::Hello { version } if version != VERSION => {
-                        return Err(format!("it speaks version {version}, not {VERSION}"));
+    let mut watchdog = Watchdog::new(supervision.parts_within);
+    let end = {
+        // Beside the listening: a process that stands still takes no commands, and must be found out all the same.
+        let mut talking = pin!(talk(&mut worker.sender, commands));
+        loop {
+            tokio::select! {
+                // What has arrived counts, however late this task comes to see it.
+                biased;
+                message = worker.receiver.receive() => match message {
+                    Ok(Some(message)) => {
+                        watchdog.heard(&message);
+                        match message {
+                            FromWorker::Pulse => {}
+                            FromWorker::Ended => break End::Finished,
+                            FromWorker::Hello { version } if version != VERSION => {
+                                break End::Failed(format!("it speaks version {version}, not {VERSION}"));
+                            }
+                            message => if events.send(Event::Message(message)).await.is_err() { break End::Finished },
+                        }
                     }
-                    message => if events.send(Event::Message(message)).await.is_err() { return Ok(()) },
-                }
+                    Ok(None) => break End::Broken(String::from("it closed its socket")),
+                    Err(error) => break End::Broken(format!("its messages cannot be read: {error}")),
+                },
+                end = &mut talking => break end,
+                () = sleep_until(watchdog.deadline()) => break End::Failed(String::from("it fell silent")),
             }
-            command = commands.recv() => match command {
-                Some(command) => send(worker, &command).await?,
-                // Whoever gave the commands is gone: let the worker flush, then end.
-                None => return drain(worker, events).await,
-            },
-            () = sleep_until(deadline) => return Err(String::from("it fell silent")),
+        }
+    };
+    conclude(end, worker, events).await
+}
+
+async fn conclude(end: End, worker: &mut Worker, events: &mpsc::Sender<Event>) -> Result<(), String> {
+    match end {
+        End::Finished => Ok(()),
+        End::Failed(reason) => Err(reason),
+        End::Broken(reason) => Err(worker.last_words(&reason).await),
+        End::Released => drain(worker, events).await,
+    }
+}
+
+/// Passes commands on as long as somebody gives them and the worker takes them.
+async fn talk(sender: &mut Sender, commands: &mut mpsc::Receiver<ToWorker>) -> End {
+    while let Some(command) = commands.recv().await {
+        if let Err(end) = send(sender, &command).await {
+            return end;
         }
     }
+    End::Released
 }
 
 /// Asks the worker to stop and passes on what it still has.
 async fn drain(worker: &mut Worker, events: &mpsc::Sender<Event>) -> Result<(), String> {
-    send(worker, &ToWorker::Stop).await?;
+    if let Err(End::Failed(reason) | End::Broken(reason)) = send(&mut worker.sender, &ToWorker::Stop).await {
+        return Err(worker.last_words(&reason).await);
+    }
     let until = Instant::now() + Duration::from_secs(2);
     loop {
         tokio::select! {
@@ -169,27 +202,44 @@ async fn drain(worker: &mut Worker, events: &mpsc::Sender<Event>) -> Result<(), 
     }
 }
 
-async fn send(worker: &mut Worker, message: &ToWorker) -> Result<(), String> {
-    // A stopped process reads nothing: its socket fills, and the watchdog must not wait behind it.
-    match tokio::time::timeout(Duration::from_secs(3), worker.sender.send(message)).await {
+async fn send(sender: &mut Sender, message: &ToWorker) -> Result<(), End> {
+    match tokio::time::timeout(Duration::from_secs(3), sender.send(message)).await {
         Ok(Ok(())) => Ok(()),
-        // It has ended, which tells more than that its socket is closed.
-        Ok(Err(_)) => Err(worker.last_words().await),
-        Err(_) => Err(String::from("it takes no commands")),
+        Ok(Err(error)) => Err(End::Broken(format!("it cannot be told anything: {error}"))),
+        Err(_) => Err(End::Failed(String::from("it takes no commands"))),
     }
 }
 
+/// Until when the worker must have said what, or else counts as hanging.
+struct Watchdog {
+    parts_within: Option<Duration>,
+    /// Of the next message of any kind; none before the first.
+    message: Option<Instant>,
+    /// Of the next part, or of the first sign of life.
+    part: Option<Instant>,
+}
+
 impl Watchdog {
-    fn next_deadline(self, message: &FromWorker, before: Instant) -> Instant {
-        match (self, message) {
-            (Watchdog::Off, _) => Instant::now() + Duration::from_secs(365 * 86_400),
+    fn new(parts_within: Option<Duration>) -> Self {
+        Self { parts_within, message: None, part: Some(Instant::now() + START_TIMEOUT) }
+    }
+
+    fn heard(&mut self, message: &FromWorker) {
+        let now = Instant::now();
+        self.message = Some(now + SILENCE);
+        self.part = match (self.parts_within, message) {
+            (None, _) => None,
+            (Some(within), FromWorker::Part(_)) => Some(now + within),
             // A source that is found to be lost costs a moment until the slate's first part.
-            (Watchdog::Parts(silence), FromWorker::Part(_)) => Instant::now() + silence,
-            (Watchdog::Parts(silence), FromWorker::State(state)) if *state != SourceState::Starting => {
-                before.max(Instant::now() + silence)
+            (Some(within), FromWorker::State(state)) if *state != SourceState::Starting => {
+                self.part.max(Some(now + within))
             }
-            (Watchdog::Parts(_), _) => before,
-            (Watchdog::Messages(silence), _) => Instant::now() + silence,
-        }
+            (Some(_), _) => self.part,
+        };
+    }
+
+    fn deadline(&self) -> Instant {
+        let far = Instant::now() + START_TIMEOUT;
+        self.message.into_iter().chain(self.part).min().unwrap_or(far)
     }
 }

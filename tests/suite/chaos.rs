@@ -1,6 +1,7 @@
 //! Everything goes wrong in turn, under a live broadcast with viewers that check every byte: workers and the whole program
-//! killed, stopped and cut off from power, the disk full, readers that stall or hang up, publishers that come and go. At
-//! random, from a seed that is printed; the report says what each kind of fault cost. `make chaos` runs it for minutes.
+//! killed, stopped and cut off from power, the disk full or failing, the clock wrong, readers that stall or hang up,
+//! publishers that come and go. At random, from a seed that is printed; the report says what each kind of fault cost.
+//! `make chaos` runs it for minutes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{Read, Write};
@@ -13,11 +14,14 @@ use rustix::process::{Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::client::Client;
+use crate::clocks::{AT_1970, HOUR_BACK, HOURS_2, RIGHT, WallClock};
+use crate::disk_faults::{Calls, EIO, FailingDisk};
 use crate::playlist_rules::Playlist;
 use crate::power::{Dice, Disk, end, fsck};
 use crate::restart::same_ports;
+use crate::room::until_alarm;
 use crate::rtmp::{Publisher, new_key};
-use crate::server::{ADMIN, SMALL, Server, add_account, until};
+use crate::server::{ADMIN, SMALL, Server, add_account, serve_command, until};
 use crate::tools;
 
 /// Faults that a run chooses from.
@@ -29,6 +33,9 @@ enum Fault {
     ProgramKilled,
     PowerCut,
     DiskFull,
+    WritesFail,
+    SyncsFail,
+    ClockStepped,
     ReadersStall,
     ReadersHangUp,
     PublisherKilled,
@@ -41,6 +48,9 @@ const FAULTS: &[Fault] = &[
     Fault::ProgramKilled,
     Fault::PowerCut,
     Fault::DiskFull,
+    Fault::WritesFail,
+    Fault::SyncsFail,
+    Fault::ClockStepped,
     Fault::ReadersStall,
     Fault::ReadersHangUp,
     Fault::PublisherKilled,
@@ -205,6 +215,8 @@ fn is_whole(part: &[u8]) -> bool {
 /// The box, its disk, and who uses it.
 struct Scene {
     disk: Disk,
+    failing: FailingDisk,
+    clock: WallClock,
     data: Arc<TempDir>,
     server: Option<Server>,
     flags: Vec<String>,
@@ -220,7 +232,9 @@ impl Scene {
         let disk = Disk::new();
         let data = Arc::new(tempfile::tempdir_in(disk.mount_point()).expect("room"));
         add_account(data.path(), ADMIN, "admin");
-        let server = Server::start_on(&data, &[SMALL, &["--reel-s", "5", "--min-free-bytes", "0"]].concat());
+        let (failing, clock) = (FailingDisk::new(), WallClock::new(RIGHT));
+        let flags = [SMALL, &["--reel-s", "5", "--min-free-bytes", "0"]].concat();
+        let server = start(&data, &flags, &failing, &clock);
         let mut flags = same_ports(&server);
         flags.extend(["--reel-s", "5", "--min-free-bytes", "0"].map(String::from));
         let id = server.go_live("Under chaos");
@@ -234,7 +248,8 @@ impl Scene {
                 .find_map(|item| (item["source_kind"] == "rtmp").then(|| item["id"].as_str().map(str::to_owned)))?
         });
         let viewers = (0..3).map(|_| Viewer::start(&server, &id)).collect();
-        Scene { disk, data, server: Some(server), flags, id, viewers, key, publisher: Some(publisher), published }
+        let (server, publisher) = (Some(server), Some(publisher));
+        Scene { disk, failing, clock, data, server, flags, id, viewers, key, publisher, published }
     }
 
     fn server(&self) -> &Server {
@@ -243,7 +258,7 @@ impl Scene {
 
     fn start(&mut self) {
         let flags: Vec<&str> = self.flags.iter().map(String::as_str).collect();
-        self.server = Some(Server::start_on(&self.data, &flags));
+        self.server = Some(start(&self.data, &flags, &self.failing, &self.clock));
         self.publisher = Some(Publisher::start(self.server(), &self.key));
     }
 
@@ -252,6 +267,14 @@ impl Scene {
             server.kill();
         }
         self.publisher = None;
+    }
+
+    /// The reels cannot be written, or synced, until everybody was told and a moment longer.
+    fn fail(&self, calls: Calls, dice: &mut Dice) {
+        self.failing.fail(calls, EIO, "/reels/");
+        until_alarm(self.server(), "recording_paused", Instant::now());
+        dice.sleep(500, 2000);
+        self.failing.mend();
     }
 
     fn make(&mut self, fault: Fault, dice: &mut Dice) {
@@ -294,6 +317,13 @@ impl Scene {
                 dice.sleep(1000, 3000);
                 std::fs::remove_file(ballast).expect("it is there");
             }
+            Fault::WritesFail => self.fail(Calls::Writes, dice),
+            Fault::SyncsFail => self.fail(Calls::Syncs, dice),
+            Fault::ClockStepped => {
+                self.clock.set([HOUR_BACK, HOURS_2, AT_1970][dice.below(3) as usize]);
+                dice.sleep(1000, 3000);
+                self.clock.set(RIGHT);
+            }
             Fault::ReadersStall => {
                 let path = format!("/media/{}/av/index.m3u8", self.id);
                 let sockets: Vec<TcpStream> = (0..20).map(|_| ask(self.server(), &path)).collect();
@@ -314,6 +344,16 @@ impl Scene {
             }
         }
     }
+}
+
+/// A server on the data, where disk and clock can be made to fail.
+fn start(data: &Arc<TempDir>, flags: &[&str], disk: &FailingDisk, clock: &WallClock) -> Server {
+    let mut command = serve_command(data.path(), flags);
+    disk.govern(&mut command);
+    clock.govern(&mut command);
+    let mut server = Server::start_by(data, command);
+    server.admin = server.client(ADMIN);
+    server
 }
 
 /// SIGSEGV to all workers until none of them is left: the first one a Rust program takes for a question about its stack, and

@@ -8,21 +8,54 @@ use tempfile::TempDir;
 
 use crate::client::Client;
 use crate::playlist_rules::Playlist;
-use crate::server::{self, ADMIN, SMALL, Server, add_account, new_data, serve_command, until};
+use crate::server::{self, ADMIN, SMALL, Server, add_account, new_data, preload, serve_command, until};
 
-/// A server whose wall clock is set by a file; the monotonic clock is left as it is.
+/// A wall clock that a file sets; the monotonic clock is left as it is.
+pub struct WallClock(TempDir);
+
+/// A server by such a clock.
 pub struct Clocked {
     pub server: Server,
-    setting: TempDir,
+    clock: WallClock,
 }
 
 /// What the file says for a clock that is right.
 pub const RIGHT: &str = "+0";
 pub const HOURS_2: &str = "+7200";
-const HOUR_BACK: &str = "-3600";
+pub const HOUR_BACK: &str = "-3600";
 /// The years of libfaketime have 365 days.
 const YEARS_56: &str = "+56y";
-const AT_1970: &str = "@1970-01-01 00:10:00";
+pub const AT_1970: &str = "@1970-01-01 00:10:00";
+
+impl WallClock {
+    pub fn new(clock: &str) -> WallClock {
+        let setting = tempfile::tempdir().expect("a temporary directory");
+        std::fs::write(setting.path().join("clock"), clock).expect("room");
+        WallClock(setting)
+    }
+
+    /// Has `command` and its children go by it.
+    pub fn govern(&self, command: &mut Command) {
+        let library = std::fs::read_dir("/usr/lib")
+            .expect("/usr/lib")
+            .map(|folder| folder.expect("readable").path().join("faketime/libfaketimeMT.so.1"))
+            .find(|path| path.exists())
+            .expect("the package faketime is installed");
+        preload(command, &library);
+        command
+            .env("FAKETIME_TIMESTAMP_FILE", self.0.path().join("clock"))
+            .env("FAKETIME_NO_CACHE", "1")
+            .env("DONT_FAKE_MONOTONIC", "1");
+    }
+
+    /// Sets it, for those that run too.
+    pub fn set(&self, clock: &str) {
+        // In one step, so that no empty file is read.
+        let new = self.0.path().join("new");
+        std::fs::write(&new, clock).expect("room");
+        std::fs::rename(new, self.0.path().join("clock")).expect("the same folder");
+    }
+}
 
 impl Clocked {
     pub fn start(data: &Arc<TempDir>, clock: &str, flags: &[&str]) -> Clocked {
@@ -30,28 +63,14 @@ impl Clocked {
     }
 
     pub fn start_by(data: &Arc<TempDir>, clock: &str, mut command: Command) -> Clocked {
-        let setting = tempfile::tempdir().expect("a temporary directory");
-        let library = std::fs::read_dir("/usr/lib")
-            .expect("/usr/lib")
-            .map(|folder| folder.expect("readable").path().join("faketime/libfaketimeMT.so.1"))
-            .find(|path| path.exists())
-            .expect("the package faketime is installed");
-        let file = setting.path().join("clock");
-        std::fs::write(&file, clock).expect("room");
-        command
-            .env("LD_PRELOAD", library)
-            .env("FAKETIME_TIMESTAMP_FILE", &file)
-            .env("FAKETIME_NO_CACHE", "1")
-            .env("DONT_FAKE_MONOTONIC", "1");
-        Clocked { server: Server::start_by(data, command), setting }
+        let clock = WallClock::new(clock);
+        clock.govern(&mut command);
+        Clocked { server: Server::start_by(data, command), clock }
     }
 
     /// Sets the clock while the server runs.
     pub fn set(&self, clock: &str) {
-        // In one step, so that no empty file is read.
-        let new = self.setting.path().join("new");
-        std::fs::write(&new, clock).expect("room");
-        std::fs::rename(new, self.setting.path().join("clock")).expect("the same folder");
+        self.clock.set(clock);
     }
 }
 

@@ -13,64 +13,84 @@ use tempfile::TempDir;
 use crate::playlist_rules::Playlist;
 use crate::power::{Disk, Seen, fsck};
 use crate::room::{check_database, health, live_goes_on, studio_status, until_alarm, until_well};
-use crate::server::{ADMIN, SMALL, Server, add_account, decode, new_data, serve_command, until};
+use crate::server::{ADMIN, SMALL, Server, add_account, decode, new_data, preload, serve_command, until};
 use crate::tools;
 
-const EIO: i32 = 5;
+pub const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
 
 /// What the disk refuses.
 #[derive(Debug, Clone, Copy)]
-enum Calls {
+pub enum Calls {
     Writes,
     Syncs,
 }
 
-/// A server whose disk can be told to fail.
+/// A disk that can be told to fail.
+pub struct FailingDisk(TempDir);
+
+impl FailingDisk {
+    pub fn new() -> FailingDisk {
+        let home = tempfile::tempdir().expect("a temporary directory");
+        let mut cc = Command::new("cc");
+        cc.args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"]).arg(home.path().join("faults.so"));
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/disk_faults.c");
+        assert!(cc.arg(source).status().expect("cc is installed").success());
+        FailingDisk(home)
+    }
+
+    /// Has `command` and its children use it.
+    pub fn govern(&self, command: &mut Command) {
+        preload(command, &self.0.path().join("faults.so"));
+        command.env("DISK_FAULT", self.control());
+    }
+
+    fn control(&self) -> PathBuf {
+        self.0.path().join("fault")
+    }
+
+    /// From now on these calls fail on files with `word` in their path. Gives the moment of the first that did.
+    pub fn fail(&self, calls: Calls, errno: i32, word: &str) -> Instant {
+        let letter = match calls {
+            Calls::Writes => 'w',
+            Calls::Syncs => 's',
+        };
+        let new = tools::write(self.0.path(), "new", format!("{letter} {errno} {word}").as_bytes());
+        let hit = self.0.path().join("fault.hit");
+        let _ = std::fs::remove_file(&hit);
+        std::fs::rename(new, self.control()).expect("it can be renamed");
+        until("the disk to refuse something", || hit.exists().then(Instant::now))
+    }
+
+    pub fn mend(&self) {
+        std::fs::remove_file(self.control()).expect("it is there");
+    }
+}
+
+/// A server on such a disk.
 struct Faulty {
     server: Server,
-    home: TempDir,
+    disk: FailingDisk,
 }
 
 impl Faulty {
     fn start() -> Faulty {
         let data = new_data();
         add_account(data.path(), ADMIN, "admin");
-        Faulty::start_on(&data)
-    }
-
-    fn start_on(data: &Arc<TempDir>) -> Faulty {
-        let home = tempfile::tempdir().expect("a temporary directory");
-        let mut cc = Command::new("cc");
-        cc.args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"]).arg(home.path().join("faults.so"));
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/disk_faults.c");
-        assert!(cc.arg(source).status().expect("cc is installed").success());
+        let disk = FailingDisk::new();
         let mut command = serve_command(data.path(), &[SMALL, &["--reel-s", "4"]].concat());
-        command.env("LD_PRELOAD", home.path().join("faults.so")).env("DISK_FAULT", home.path().join("fault"));
-        let mut server = Server::start_by(data, command);
+        disk.govern(&mut command);
+        let mut server = Server::start_by(&data, command);
         server.admin = server.client(ADMIN);
-        Faulty { server, home }
+        Faulty { server, disk }
     }
 
-    fn control(&self) -> PathBuf {
-        self.home.path().join("fault")
-    }
-
-    /// From now on these calls fail on files with `word` in their path. Gives the moment of the first that did.
     fn fail(&self, calls: Calls, errno: i32, word: &str) -> Instant {
-        let letter = match calls {
-            Calls::Writes => 'w',
-            Calls::Syncs => 's',
-        };
-        let new = tools::write(self.home.path(), "new", format!("{letter} {errno} {word}").as_bytes());
-        let hit = self.home.path().join("fault.hit");
-        let _ = std::fs::remove_file(&hit);
-        std::fs::rename(new, self.control()).expect("it can be renamed");
-        until("the disk to refuse something", || hit.exists().then(Instant::now))
+        self.disk.fail(calls, errno, word)
     }
 
     fn mend(&self) {
-        std::fs::remove_file(self.control()).expect("it is there");
+        self.disk.mend();
     }
 
     /// All who should know are told in time, and keep being told.

@@ -30,6 +30,7 @@ mod rungs;
 mod server;
 mod several;
 mod slate;
+mod sync;
 mod thumbnails;
 mod tidy;
 mod tools;

@@ -268,6 +268,14 @@ pub fn serve_command(data: &Path, flags: &[&str]) -> Command {
     command
 }
 
+/// Has `command` and its children load `library` before all others, but after those that it has already.
+pub fn preload(command: &mut Command, library: &Path) {
+    let before = command.get_envs().find_map(|(name, value)| (name == "LD_PRELOAD").then_some(value?.to_owned()));
+    let all =
+        std::env::join_paths(before.iter().map(PathBuf::from).chain([library.to_owned()])).expect("no colon in it");
+    command.env("LD_PRELOAD", all);
+}
+
 /// Runs a command that ends by itself; one that does not is killed after [`AGES`], which its status tells.
 pub fn run_to_end(command: &mut Command) -> Output {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::{Value, json};
 
 use crate::playlist_rules::Playlist;
+use crate::rtmp::{Publisher, new_key, until_on_air};
 use crate::server::{ADMIN, SMALL, Server, add_account, new_data, playlist, serve_command, until};
 use crate::tools;
 
@@ -88,6 +89,26 @@ fn a_hanging_worker_is_replaced() {
     break_worker(&server, &id, Signal::STOP);
     server.end(&id);
     check_recording(&server, &id, 1);
+}
+
+/// A publisher may pause, and there are no parts then: that its worker stands still is told by its silence.
+#[test]
+fn a_publishers_hanging_worker_is_replaced() {
+    let server = Server::start(SMALL);
+    let (_, key) = new_key(&server, json!({"label": "Village hall"}));
+    let publisher = Publisher::start(&server, &key);
+    let id = until_on_air(&server);
+    server.until_duration(&id, 3.0);
+    break_worker(&server, &id, Signal::STOP);
+    assert!(server.log().contains("fell silent"));
+    let told = server.broadcast(&id);
+    let gap = told["gaps"][0]["lasted_s"].as_f64().expect("a number");
+    println!("a gap of {gap} s");
+    // Two are promised; a machine that does much else gets one more.
+    assert!(gap < 3.0, "{told}");
+    server.end(&id);
+    check_recording(&server, &id, 1);
+    drop(publisher);
 }
 
 #[test]
