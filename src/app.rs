@@ -80,7 +80,7 @@ pub async fn serve(config: Config) -> Result<(), Error> {
     tokio::spawn(stop.clone().run_until_cancelled_owned(library.clone().tend()));
     tokio::spawn(stop.clone().run_until_cancelled_owned(library.clone().keep_room()));
     tokio::spawn(stop.clone().run_until_cancelled_owned(scrub(library.clone(), studio.clone())));
-    tokio::spawn(stop.clone().run_until_cancelled_owned(make_thumbnails(library.clone(), studio.clone())));
+    tokio::spawn(stop.clone().run_until_cancelled_owned(make_pictures(library.clone(), studio.clone())));
 
     let ready = Ready::new(&http, https.as_ref(), rtmp.as_ref())?;
     let watched = library.clone();
@@ -157,8 +157,8 @@ async fn scrub(library: Library, studio: Studio) {
     }
 }
 
-/// Makes the thumbnails that are missing at the start and after each broadcast, one at a time, while nobody broadcasts.
-async fn make_thumbnails(library: Library, studio: Studio) {
+/// Makes the thumbnails and sprites that are missing at the start and after each broadcast, one at a time, while nobody broadcasts.
+async fn make_pictures(library: Library, studio: Studio) {
     let mut on_air = studio.on_air();
     let mut hopeless = HashSet::new();
     loop {
@@ -166,19 +166,24 @@ async fn make_thumbnails(library: Library, studio: Studio) {
             return;
         }
         let made = tokio::select! {
-            made = library.make_thumbnail(&mut hopeless) => made,
+            made = make_picture(&library, &mut hopeless) => made,
             // The worker is let go: what is on air has the processor to itself.
             _ = on_air.wait_for(|on_air| !on_air.is_empty()) => continue,
         };
         match made {
             Ok(true) => continue,
             Ok(false) => {}
-            Err(error) => tracing::error!(%error, "missing thumbnails cannot be made"),
+            Err(error) => tracing::error!(%error, "missing pictures cannot be made"),
         }
         if on_air.changed().await.is_err() {
             return;
         }
     }
+}
+
+/// One that is missing: a thumbnail before any sprite. False when none is.
+async fn make_picture(library: &Library, hopeless: &mut HashSet<String>) -> Result<bool, LibraryError> {
+    Ok(library.make_thumbnail(hopeless).await? || library.make_sprite(hopeless).await?)
 }
 
 /// Media of an interrupted broadcast goes on with the times that it had: within one boot the old zero is as good as any.

@@ -15,6 +15,7 @@ mod program;
 mod relay;
 mod ring;
 mod rung;
+mod sheet;
 mod slots;
 mod snapshot;
 mod sound;
@@ -94,6 +95,7 @@ fn begin(task: Task, base_ns: u64, outbox: &Outbox) -> Running {
             });
             Running::Alone
         }
+        Task::Sheet(sheet) => Running::Sheet(sheet::Pasteboard::new(sheet, outbox)),
         Task::Encoders => {
             let outbox = outbox.clone();
             std::thread::spawn(move || {

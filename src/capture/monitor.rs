@@ -79,22 +79,44 @@ pub fn picture(init: &[u8], media: &[u8], outbox: &Outbox) -> Result<(), String>
     develop(config, data, outbox)
 }
 
-/// Decodes one keyframe to a JPEG, in a pipeline that lives as long: a decoder that runs on would hold frames back.
+/// Decodes one keyframe to a JPEG.
 fn develop(config: Bytes, data: Bytes, outbox: &Outbox) -> Result<(), String> {
+    decode(config, data, snapshot::JPEG, snapshot::fitted, |pipeline| snapshot::deliver(pipeline, outbox))
+}
+
+/// Decodes one keyframe (`avcC` record and access unit) to a picture of the size that `fit` makes of its own, bordered where the
+/// shape is another. It goes to `end`, elements of a pipeline that `prepare` makes ready. The pipeline lives as long: a decoder
+/// that runs on would hold frames back.
+///
+/// # Errors
+/// A sentence.
+pub fn decode(
+    config: Bytes,
+    data: Bytes,
+    end: &str,
+    fit: impl FnOnce(u32, u32) -> (u32, u32),
+    prepare: impl FnOnce(&gst::Pipeline) -> Result<(), String>,
+) -> Result<(), String> {
     let video = VideoConfig::parse(config).map_err(|error| error.to_string())?;
-    let (width, height) = snapshot::fitted(video.width, video.height);
+    let (width, height) = fit(video.width, video.height);
     let line = format!(
-        "appsrc name=in format=time ! h264parse ! avdec_h264 max-threads=1 ! videoscale ! \
-         video/x-raw,width={width},height={height},pixel-aspect-ratio=1/1 ! {}",
-        snapshot::JPEG
+        "appsrc name=in format=time ! h264parse ! avdec_h264 max-threads=1 ! videoscale add-borders=true ! \
+         video/x-raw,width={width},height={height},pixel-aspect-ratio=1/1 ! {end}"
     );
     let pipeline = super::launch(&line)?;
-    snapshot::deliver(&pipeline, outbox)?;
-    let source = super::app_source(&pipeline, "in")?;
-    source.set_caps(Some(&coded_video(&video)));
+    prepare(&pipeline)?;
+    super::app_source(&pipeline, "in")?.set_caps(Some(&coded_video(&video)));
+    run_through(&pipeline, gst::Buffer::from_slice(data))
+}
+
+/// Sends one buffer through a pipeline from its appsrc `in`, and ends it.
+///
+/// # Errors
+/// A sentence.
+pub fn run_through(pipeline: &gst::Pipeline, mut buffer: gst::Buffer) -> Result<(), String> {
+    let source = super::app_source(pipeline, "in")?;
     let bus = pipeline.bus().ok_or("no bus")?;
     let result = pipeline.set_state(gst::State::Playing).map_err(|error| error.to_string()).and_then(|_| {
-        let mut buffer = gst::Buffer::from_slice(data);
         buffer.make_mut().set_pts(gst::ClockTime::ZERO);
         source.push_buffer(buffer).map_err(|error| error.to_string())?;
         source.end_of_stream().map_err(|error| error.to_string())?;

@@ -13,6 +13,7 @@ use super::link::Outbox;
 use super::pattern::{Layout, Pattern};
 use super::program::{Plan, Program, Sound};
 use super::relay::{Inputs, Relay};
+use super::sheet::Pasteboard;
 use super::snapshot::Snapshots;
 use super::still::Slate;
 use super::{Counters, MediaTime, load, sound, source};
@@ -28,6 +29,7 @@ pub enum Running {
     },
     /// A publisher, or a camera that encodes by itself.
     Relay(Arc<Relay>),
+    Sheet(Pasteboard),
     /// Needs nothing from the parent.
     Alone,
 }
@@ -44,6 +46,7 @@ impl Running {
             }
             (Self::Relay(publisher), ToWorker::Gone) => publisher.gone(),
             (Self::Relay(publisher), ToWorker::StandIn(init)) => publisher.is_away(&init),
+            (Self::Sheet(sheet), ToWorker::Still { place, init, media }) => sheet.take(place, &init, &media),
             _ => tracing::debug!("a message that this task has no use for"),
         }
     }
@@ -59,6 +62,7 @@ impl Running {
                 program.stop();
             }
             Self::Relay(relay) => relay.stop(),
+            Self::Sheet(sheet) => sheet.print(),
             Self::Alone => {}
         }
     }

@@ -15,6 +15,7 @@ pub mod retention;
 mod scan;
 pub mod scrub;
 pub mod space;
+mod sprite;
 mod thumbnail;
 pub mod vod;
 

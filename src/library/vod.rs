@@ -17,6 +17,7 @@ use super::recorder::{Limits, Recorder};
 use super::space::Reserve;
 use crate::base::config::Config;
 use crate::media::protocol::Init;
+use crate::media::window::Segment;
 use crate::media::{ladder, playlist};
 use crate::store::broadcasts::Broadcast;
 use crate::store::media::{IndexedSegment, Location};
@@ -74,6 +75,29 @@ impl Recording {
             }
         }
         best.into_values().collect()
+    }
+
+    /// The rendition that is the cheapest to read, which is never left out: the last.
+    pub fn smallest(&self) -> Option<(u8, &Rendition)> {
+        self.renditions.iter().next_back().map(|(number, rendition)| (*number, rendition))
+    }
+
+    /// When each segment begins on a player's time line, by its number: ticks of media since the first of the smallest rendition.
+    pub fn time_line(&self) -> BTreeMap<u64, u64> {
+        let described: Vec<Vec<_>> = self
+            .renditions
+            .values()
+            .map(|rendition| rendition.segments.iter().map(|row| row.segment.clone()).collect())
+            .collect();
+        let all = ladder::union(described.iter().map(|segments| &segments[..]));
+        let mut at = 0;
+        let listed = described.last().map_or_else(Vec::new, |own| ladder::filled(own, &all));
+        let place = |segment: Segment| {
+            let begins = at;
+            at += segment.duration;
+            (segment.msn, begins)
+        };
+        listed.into_iter().map(place).collect()
     }
 }
 

@@ -36,6 +36,9 @@ pub enum ToWorker {
     /// The publisher is away, and was before this worker began (only with [`Task::Publisher`], first of all): the slate stands
     /// in at once for what is described here, which was on air last.
     StandIn(Init),
+    /// What the first keyframe in `media` shows, by its `init`, goes to this place of the sheet, counted by rows (only with
+    /// [`Task::Sheet`]).
+    Still { place: u32, init: Bytes, media: Bytes },
     /// Flush what is whole, say [`FromWorker::Ended`], exit 0.
     Stop,
 }
@@ -62,8 +65,21 @@ pub enum Task {
     /// Make a small picture of a recording: of the first keyframe in `media`, whole fragments of it, by its `init`. Sends
     /// [`FromWorker::Snapshot`] or a fatal [`FromWorker::Error`], and exits.
     Picture { init: Bytes, media: Bytes },
+    /// Put small pictures of a recording on one sheet, as [`ToWorker::Still`] brings them; at the stop, send it as
+    /// [`FromWorker::Snapshot`].
+    Sheet(Sheet),
     /// Time each encoder that exists at 1280x720; send [`FromWorker::Encoders`]; exit 0.
     Encoders,
+}
+
+/// A sheet of pictures of one size, in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sheet {
+    pub columns: u32,
+    pub rows: u32,
+    /// Of one picture.
+    pub width: u32,
+    pub height: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

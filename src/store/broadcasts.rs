@@ -452,7 +452,7 @@ pub struct Totals {
     pub trash_bytes: u64,
     /// Bytes of pinned media outside the trash.
     pub pinned_bytes: u64,
-    /// Bytes of all thumbnails.
+    /// Bytes of all thumbnails and sprites.
     pub thumbnail_bytes: u64,
 }
 
@@ -463,7 +463,8 @@ pub fn totals(connection: &Connection) -> Result<Totals> {
         coalesce(sum(size) FILTER (WHERE trashed_at IS NULL), 0), \
         coalesce(sum(size) FILTER (WHERE trashed_at IS NOT NULL), 0), \
         coalesce(sum(size) FILTER (WHERE trashed_at IS NULL AND pinned), 0), \
-        (SELECT coalesce(sum(length(thumbnail)), 0) FROM broadcasts) FROM broadcasts WHERE state = 'ended' AND recorded";
+        (SELECT coalesce(sum(length(thumbnail)), 0) FROM broadcasts)
+            + (SELECT coalesce(sum(length(jpeg)), 0) FROM sprites) FROM broadcasts WHERE state = 'ended' AND recorded";
     connection.query_row(sql, [], |row| {
         Ok(Totals {
             recordings: row.get(0)?,

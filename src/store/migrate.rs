@@ -15,6 +15,7 @@ const SCRIPTS: &[M<'static>] = &[
     M::up(include_str!("../../migrations/0003_room.sql")),
     M::up(include_str!("../../migrations/0004_reels.sql")),
     M::up(include_str!("../../migrations/0005_captions.sql")),
+    M::up(include_str!("../../migrations/0006_sprites.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(SCRIPTS);
 

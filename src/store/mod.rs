@@ -11,6 +11,7 @@ mod migrate;
 pub mod secret;
 pub mod sessions;
 pub mod settings;
+pub mod sprites;
 pub mod stream_keys;
 
 pub use db::Db;

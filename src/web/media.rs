@@ -45,6 +45,8 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(resource("/media/{id}/main.m3u8").route(get_or_head().to(multivariant)))
         .service(resource("/media/{id}/download.mp4").route(get_or_head().to(download)))
         .service(resource("/media/{id}/thumbnail.jpg").route(get_or_head().to(thumbnail)))
+        .service(resource("/media/{id}/sprite.jpg").route(get_or_head().to(sprite)))
+        .service(resource("/media/{id}/sprite.vtt").route(get_or_head().to(sprite_times)))
         .service(resource("/media/{id}/captions/{file}").route(get_or_head().to(track)));
 }
 
@@ -408,13 +410,29 @@ fn file_name(broadcast: &Broadcast) -> String {
 async fn thumbnail(request: Request, id: Path<String>) -> Result<HttpResponse, Problem> {
     let broadcast = request.watchable(&id).await?;
     let jpeg = request.library.thumbnail(&broadcast.id).await?.ok_or_else(Problem::not_found)?;
-    let content = Content {
-        tag: format!("{}-t{:08x}", broadcast.id, crc32c::crc32c(&jpeg)),
-        pieces: vec![Piece::Memory(jpeg)],
-        media_type: "image/jpeg",
-        cache: format!("{}, max-age=60", scope(&broadcast)),
-    };
-    Ok(body::answer(&request.http, content))
+    Ok(body::answer(&request.http, picture(&broadcast, jpeg, "image/jpeg")))
+}
+
+async fn sprite(request: Request, id: Path<String>) -> Result<HttpResponse, Problem> {
+    let broadcast = request.watchable(&id).await?;
+    let jpeg = request.library.sprite(&broadcast.id).await?.ok_or_else(Problem::not_found)?;
+    Ok(body::answer(&request.http, picture(&broadcast, jpeg, "image/jpeg")))
+}
+
+async fn sprite_times(request: Request, id: Path<String>) -> Result<HttpResponse, Problem> {
+    let broadcast = request.watchable(&id).await?;
+    let text = request.library.sprite_times(&broadcast.id).await?.ok_or_else(Problem::not_found)?;
+    Ok(body::answer(&request.http, picture(&broadcast, Bytes::from(text), "text/vtt; charset=utf-8")))
+}
+
+/// A picture of a broadcast, or what belongs to one: it may be made again.
+fn picture(broadcast: &Broadcast, bytes: Bytes, media_type: &'static str) -> Content {
+    Content {
+        tag: format!("{}-t{:08x}", broadcast.id, crc32c::crc32c(&bytes)),
+        pieces: vec![Piece::Memory(bytes)],
+        media_type,
+        cache: format!("{}, max-age=60", scope(broadcast)),
+    }
 }
 
 /// WebVTT. What it says may be changed under the same address, so it is asked for anew each time.

@@ -2,11 +2,12 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::pin::pin;
 use std::process::Stdio;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{SinkExt, Stream, StreamExt, stream};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::{Child, Command};
@@ -89,11 +90,25 @@ impl Sender {
 }
 
 /// Runs a worker for one answer: `pick` is offered each message until it takes one. None when the worker fails or is too slow.
-pub async fn ask<T>(task: Task, patience: Duration, mut pick: impl FnMut(FromWorker) -> Option<T>) -> Option<T> {
+pub async fn ask<T>(task: Task, patience: Duration, pick: impl FnMut(FromWorker) -> Option<T>) -> Option<T> {
+    ask_with(task, stream::empty(), patience, pick).await
+}
+
+/// The same for a task that is told more, one message after the other as fast as the worker takes them.
+pub async fn ask_with<T>(
+    task: Task,
+    told: impl Stream<Item = ToWorker>,
+    patience: Duration,
+    mut pick: impl FnMut(FromWorker) -> Option<T>,
+) -> Option<T> {
     let mut worker = Worker::spawn().ok()?;
     let start = Start { version: VERSION, base_ns: clock::monotonic_ns(), task };
     let answer = tokio::time::timeout(patience, async {
         worker.sender.send(&ToWorker::Start(start)).await.ok()?;
+        let mut told = pin!(told);
+        while let Some(message) = told.next().await {
+            worker.sender.send(&message).await.ok()?;
+        }
         loop {
             let message = worker.receiver.receive().await.ok()??;
             if let Some(answer) = pick(message) {

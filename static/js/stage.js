@@ -225,7 +225,8 @@ export class Stage {
 
   /** Captions of one language have the controls' own button, those of several a list. */
   bindCaptions() {
-    const tracks = [...this.video.textTracks];
+    // Another kind has the small pictures of the time line.
+    const tracks = [...this.video.textTracks].filter((track) => track.kind === 'captions');
     if (!tracks.length) return;
     const list = one('[data-captions]', this.root);
     // It says whether it is on by aria-checked, which a mere button must not have.

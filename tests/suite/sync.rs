@@ -11,7 +11,7 @@ use crate::tools;
 const RATE: f64 = 48_000.0;
 
 /// ffmpeg's output for `input`, raw.
-fn raw(input: &str, arguments: &[&str]) -> Vec<u8> {
+pub fn raw(input: &str, arguments: &[&str]) -> Vec<u8> {
     let output =
         Command::new("ffmpeg").args(["-v", "error", "-i", input]).args(arguments).arg("-").output().expect("ffmpeg");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -20,7 +20,7 @@ fn raw(input: &str, arguments: &[&str]) -> Vec<u8> {
 
 /// The wall clock in a picture of the test pattern, milliseconds since 1970: the first row of cells has white, black and
 /// then its lower 24 bits, enough for the four hours past.
-fn clock_in(picture: &[u8], width: usize, height: usize) -> i64 {
+pub fn clock_in(picture: &[u8], width: usize, height: usize) -> i64 {
     let y = (10 + 22) * height / 200;
     let told = (2..26).fold(0, |word, cell| {
         let x = (2 * cell + 1) * width / (2 * 28);

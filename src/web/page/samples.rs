@@ -88,6 +88,7 @@ fn watch(t: Lang, state: State) -> Watch {
         recorded: true,
         pin: Some(false),
         tracks: if state == State::Ended { tracks() } else { vec![] },
+        sprite: state == State::Ended,
     }
 }
 

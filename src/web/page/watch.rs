@@ -33,6 +33,8 @@ pub struct Watch {
     pub pin: Option<bool>,
     /// Captions of a recording, the reader's language first.
     pub tracks: Vec<Track>,
+    /// There are small pictures for the time line.
+    pub sprite: bool,
 }
 
 impl Watch {

@@ -136,6 +136,7 @@ async fn watch(
     let over = broadcast.state == BroadcastState::Ended && live.is_none();
     let page = Watch {
         tracks: if over { tracks(&library, site.t, &broadcast.id).await? } else { Vec::new() },
+        sprite: over && library.sprite_times(&broadcast.id).await?.is_some(),
         site,
         id: broadcast.id.clone(),
         title: broadcast.title.clone(),
