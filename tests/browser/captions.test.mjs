@@ -1,4 +1,5 @@
-// Captions: put on the page of a recording, shown by the player and remembered, found by the search, which leads to the second.
+// What leads to a place in a recording. Captions: put on its page, shown by the player and remembered, found by the search, which leads
+// to the second. Small pictures: shown above the time line.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { look, moving, openBrowser, video, visitor } from './browser.mjs';
@@ -13,7 +14,7 @@ before(async () => {
   browser = await openBrowser();
   const call = await signedIn(box);
   ({ id } = await call('POST', '/broadcasts', { title: 'Kelas ibu hamil', source: 'test' }));
-  await until(async () => (await call('GET', `/broadcasts/${id}`)).duration_s > 9, 60_000);
+  await until(async () => (await call('GET', `/broadcasts/${id}`)).duration_s > 10.5, 60_000);
   await call('POST', `/broadcasts/${id}/end`);
 });
 
@@ -95,6 +96,27 @@ test('a viewer chooses a language, and it is remembered', async () => {
   await context.close();
 });
 
+test('the time line shows where a finger on it would lead', async () => {
+  await until(async () => (await fetch(`${box.url}/media/${id}/sprite.vtt`)).ok, 30_000);
+  const { page, context, complaints } = await visitor(browser, box.url);
+  await page.goto(`/watch/${id}`);
+  await moving(page);
+  const line = page.locator('media-time-range');
+  const { x, y, width, height } = await line.boundingBox();
+  const pictureAt = async (share) => {
+    const before = await line.getAttribute('mediapreviewimage');
+    await page.mouse.move(x + width * share, y + height / 2);
+    await page.waitForFunction((old) => ![null, old].includes(document.querySelector('media-time-range').getAttribute('mediapreviewimage')), before);
+    return line.getAttribute('mediapreviewimage');
+  };
+  assert.match(await pictureAt(0.1), /sprite\.jpg#xywh=\d+,0,160,90$/);
+  assert.match(await pictureAt(0.9), /sprite\.jpg#xywh=\d+,0,160,90$/);
+  const size = () => line.evaluate((range) => range.shadowRoot.querySelector('media-preview-thumbnail').getBoundingClientRect().width);
+  await until(async () => (await size()) > 100, 10_000);
+  assert.deepEqual(complaints, []);
+  await context.close();
+});
+
 test('the search finds what is said, and plays from there', async () => {
   const { page, context, complaints } = await visitor(browser, box.url);
   await page.goto('/?q=putih');
@@ -128,7 +150,7 @@ test('one language has the controls\' own button', async () => {
   await call('DELETE', `/broadcasts/${id}/captions/id`);
   await page.reload();
   await moving(page);
-  assert.equal(await page.locator('media-captions-button, track').count(), 0);
+  assert.equal(await page.locator('media-captions-button, track[kind=captions]').count(), 0);
   assert.deepEqual(complaints, []);
   await context.close();
 });
