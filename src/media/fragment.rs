@@ -21,8 +21,9 @@ use crate::base::clock::TIMESCALE;
 
 /// A hole in the video that is mended by showing frames longer; a longer one is a discontinuity. 90 kHz ticks.
 pub const MAX_HOLE: u64 = TIMESCALE as u64;
-/// Audio follows its own count of samples while its time stamps stay within this of it. Milliseconds.
-const AUDIO_SLACK_MS: u64 = 60;
+/// Audio follows its own count of samples while its time stamps stay within this of it: less than can be noticed (ITU-R BT.1359-1),
+/// more than encoders' time stamps jitter. Milliseconds.
+const AUDIO_SLACK_MS: u64 = 40;
 /// Audio frames that wait for a part: 5 s and more at any rate.
 const MAX_AUDIO_QUEUE: usize = 500;
 

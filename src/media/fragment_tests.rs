@@ -112,6 +112,38 @@ fn audio_before_the_parts_end_goes_into_it() {
     assert_eq!(read(&parts[1].part, AUDIO_TRACK).unwrap().decode_time, 10_240);
 }
 
+/// A publisher whose sound card is faster or slower than its clock, for an hour.
+#[test]
+fn sound_stays_within_40_ms_of_its_time_stamps() {
+    for per_million in [-300i64, 300] {
+        let mut fragmenter = Fragmenter::new(0, tracks(18_000, true));
+        let (mut worst, mut kept, mut cut) = (0u64, 0u64, Vec::new());
+        let frames = 3600 * 48_000 / 1024;
+        let stamp = |n: u64| (n * 1024).checked_add_signed((n * 1024) as i64 * per_million / 1_000_000).unwrap();
+        for second in 0..3600u64 {
+            for n in second * 48_000 / 1024..((second + 1) * 48_000 / 1024).min(frames) {
+                let number = Bytes::copy_from_slice(&(n as u32).to_be_bytes());
+                fragmenter.audio(AudioFrame { start: stamp(n), data: number });
+            }
+            for n in 0..30 {
+                let at = second * 30 + n;
+                cut.extend(fragmenter.video(frame(at as u32, at * 3000, 3000, n == 0)).unwrap());
+            }
+            for read in cut.drain(..).filter_map(|cut| read(&cut.part, AUDIO_TRACK)) {
+                let mut placed = read.decode_time;
+                for (number, lasts) in read.numbers.iter().zip(&read.durations) {
+                    worst = worst.max(placed.abs_diff(stamp(u64::from(*number))));
+                    placed += lasts;
+                    kept += 1;
+                }
+            }
+        }
+        assert!(worst <= 48 * 40, "{per_million} ppm: {} ms", worst / 48);
+        // A clock that is fast by 300 ppm has one frame in 3333 too many.
+        assert!(kept + frames / 2000 > frames, "{per_million} ppm: {kept} of {frames}");
+    }
+}
+
 #[test]
 fn a_hole_is_mended_and_a_long_one_is_a_discontinuity() {
     let mut fragmenter = Fragmenter::new(0, tracks(18_000, false));

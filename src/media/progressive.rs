@@ -49,12 +49,23 @@ struct Track {
     timescale: u64,
     samples: Vec<Sample>,
     chunks: Vec<Chunk>,
-    /// Decode time at which the next fragment of this range must start, in the fragments' own time.
+    /// Decode time at which the next fragment of this range must start, in this timescale.
     expected: Option<u64>,
     /// Output time of the first sample, seconds.
     start: f64,
     /// Sum of the samples' durations.
     duration: u64,
+}
+
+/// Where a fragment's samples belong.
+struct Place {
+    init: u32,
+    track: usize,
+    /// The fragment's own, ticks a second.
+    timescale: u64,
+    /// Of the fragment among all bytes, and its whole length.
+    offset: u64,
+    length: u64,
 }
 
 struct Sample {
@@ -97,12 +108,13 @@ impl Progressive {
         // Video sets the origin of a range, so it must be looked at first.
         let mut parts = Vec::new();
         for traf in &moof.traf {
-            let track = self.track_for(init, traf.tfhd.track_id)?;
-            parts.push((!self.tracks[track].is_video(), track, traf));
+            let (track, timescale) = self.track_for(init, traf.tfhd.track_id)?;
+            parts.push((!self.tracks[track].is_video(), track, timescale, traf));
         }
         parts.sort_by_key(|(after, ..)| *after);
-        for (_, track, traf) in parts {
-            self.add(init, track, traf, offset, length)?;
+        for (_, track, timescale, traf) in parts {
+            let place = Place { init, track, timescale, offset, length };
+            self.add(&place, traf)?;
         }
         Ok(())
     }
@@ -127,59 +139,60 @@ impl Progressive {
         Ok(head)
     }
 
-    fn add(
-        &mut self,
-        init: u32,
-        index: usize,
-        traf: &mp4_atom::Traf,
-        offset: u64,
-        length: u64,
-    ) -> Result<(), ProgressiveError> {
+    fn add(&mut self, place: &Place, traf: &mp4_atom::Traf) -> Result<(), ProgressiveError> {
         let decode_time = traf.tfdt.as_ref().map_or(0, |tfdt| tfdt.base_media_decode_time);
-        let track = &mut self.tracks[index];
-        let seconds = decode_time as f64 / track.timescale as f64;
+        let track = &mut self.tracks[place.track];
+        // A later init may count its sound at another rate.
+        let (own, its) = (u128::from(place.timescale), u128::from(track.timescale));
+        let in_track = |time: u64| (u128::from(time) * its / own) as u64;
+        let seconds = decode_time as f64 / place.timescale as f64;
         let origin = *self.range_origin.get_or_insert(seconds);
+        let begin = in_track(decode_time);
         match track.expected {
-            Some(expected) => track.hold_last(decode_time.saturating_sub(expected)),
+            Some(expected) => track.hold_last(begin.saturating_sub(expected)),
             None => track.align(self.range_start + seconds - origin),
         }
         let mut next = decode_time;
+        let mut end = begin;
         for run in &traf.trun {
             let mut at = run.data_offset.map_or(0, i64::from);
-            let begin = u64::try_from(at).map_err(|_| ProgressiveError::BadOffset)?;
+            let first = u64::try_from(at).map_err(|_| ProgressiveError::BadOffset)?;
             let count = run.samples.len() as u32;
             for sample in &run.samples {
                 let size = sample.size.or(traf.tfhd.default_sample_size).unwrap_or(0);
-                let duration = sample.duration.or(traf.tfhd.default_sample_duration).unwrap_or(0);
+                next += u64::from(sample.duration.or(traf.tfhd.default_sample_duration).unwrap_or(0));
+                let duration = in_track(next) - end;
+                end += duration;
                 let flags = sample.flags.or(traf.tfhd.default_sample_flags).unwrap_or(0);
                 track.samples.push(Sample {
                     size,
-                    duration,
+                    duration: duration as u32,
                     composition: sample.cts.unwrap_or(0) as i32,
                     sync: flags & NON_SYNC == 0,
                 });
-                track.duration += u64::from(duration);
-                next += u64::from(duration);
+                track.duration += duration;
                 at += i64::from(size);
             }
-            if at as u64 > length {
+            if at as u64 > place.length {
                 return Err(ProgressiveError::BadOffset);
             }
             if count > 0 {
-                track.chunks.push(Chunk { offset: offset + begin, samples: count, description: init });
+                let chunk = Chunk { offset: place.offset + first, samples: count, description: place.init };
+                track.chunks.push(chunk);
             }
         }
-        track.expected = Some(next);
+        track.expected = Some(end);
         Ok(())
     }
 
-    /// The output track for a fragment's track, made at its first appearance.
-    fn track_for(&mut self, init: u32, track_id: u32) -> Result<usize, ProgressiveError> {
+    /// The output track for a fragment's track, made at its first appearance, and the fragment's own timescale.
+    fn track_for(&mut self, init: u32, track_id: u32) -> Result<(usize, u64), ProgressiveError> {
         let moov = self.inits.get(init as usize).ok_or(ProgressiveError::NoInit)?;
         let trak = moov.trak.iter().find(|trak| trak.tkhd.track_id == track_id).ok_or(ProgressiveError::NoInit)?;
         let handler = trak.mdia.hdlr.handler;
+        let timescale = u64::from(trak.mdia.mdhd.timescale.max(1));
         if let Some(known) = self.tracks.iter().position(|track| track.handler == handler) {
-            return Ok(known);
+            return Ok((known, timescale));
         }
         // A sample description for each init, so that a description's index is the init's number plus one.
         let codecs = self.inits.iter().filter_map(|moov| {
@@ -190,14 +203,14 @@ impl Progressive {
             handler,
             template: trak.clone(),
             codecs: codecs.collect(),
-            timescale: u64::from(trak.mdia.mdhd.timescale.max(1)),
+            timescale,
             samples: Vec::new(),
             chunks: Vec::new(),
             expected: None,
             start: 0.0,
             duration: 0,
         });
-        Ok(self.tracks.len() - 1)
+        Ok((self.tracks.len() - 1, timescale))
     }
 
     fn moov(&self, base: u64) -> Result<Vec<u8>, ProgressiveError> {
@@ -339,4 +352,61 @@ fn moov_of(mut init: &[u8]) -> Result<Moov, ProgressiveError> {
         init = rest.get(body..).ok_or(ProgressiveError::BadOffset)?;
     }
     Err(ProgressiveError::NoInit)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::media::aac::AudioConfig;
+    use crate::media::fragment::{AudioFrame, Fragmenter, Tracks, VideoFrame};
+    use crate::media::h264::VideoConfig;
+    use crate::media::h264::tests::AVCC;
+
+    /// Two seconds of picture and sound from a running time of so many seconds on: the init and the parts.
+    fn two_seconds(from: u64, specific: &'static [u8]) -> (Bytes, Vec<Bytes>) {
+        let audio = AudioConfig::parse(Bytes::from_static(specific)).unwrap();
+        let (rate, data) = (u64::from(audio.rate), Bytes::from_static(&[0; 16]));
+        let video = VideoConfig::parse(Bytes::from_static(AVCC)).unwrap();
+        let tracks = Tracks { video, audio: Some(audio), part_target: 18_000, frame_rate_milli: 30_000 };
+        let mut fragmenter = Fragmenter::new(0, tracks);
+        let init = fragmenter.init().unwrap().bytes;
+        for start in (from * rate..(from + 2) * rate).step_by(1024) {
+            fragmenter.audio(AudioFrame { start, data: data.clone() });
+        }
+        let frame = |n: u64| VideoFrame {
+            decode: (from * 30 + n) * 3000,
+            composition: 0,
+            expected: 3000,
+            key: n == 0,
+            data: data.clone(),
+        };
+        let cuts = (0..60).flat_map(|n| fragmenter.video(frame(n)).unwrap());
+        (init, cuts.map(|cut| cut.part.bytes).collect())
+    }
+
+    /// An encoder that comes back with sound at another rate, a day after the box was started.
+    #[test]
+    fn sound_at_another_rate_stays_with_its_picture() {
+        let (before, first) = two_seconds(86_400, &[0x12, 0x10]); // 44.1 kHz
+        let (after, second) = two_seconds(86_500, &[0x11, 0x90]); // 48 kHz
+        let mut file = Progressive::new([&before[..], &after[..]]).unwrap();
+        let mut offset = 0;
+        for (init, parts) in [(0, first), (1, second)] {
+            for part in parts {
+                file.fragment(init, &part, offset, part.len() as u64).unwrap();
+                offset += part.len() as u64;
+            }
+            file.break_range();
+        }
+        let moov = moov_of(&file.head().unwrap()).unwrap();
+        assert_eq!(moov.trak[1].mdia.mdhd.timescale, 44_100);
+        for trak in &moov.trak {
+            let lasts = trak.mdia.mdhd.duration as f64 / f64::from(trak.mdia.mdhd.timescale);
+            assert!((lasts - 4.0).abs() < 0.05, "{lasts} s");
+            let shown = trak.tkhd.duration as f64 / f64::from(TIMESCALE);
+            assert!((shown - 4.0).abs() < 0.05, "{shown} s");
+        }
+    }
 }
