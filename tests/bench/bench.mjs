@@ -4,7 +4,8 @@
 //   encode   processor seconds a second of 720p30, against gst-launch-1.0 with the same pictures and settings
 //   ladder   processor seconds a second of 720p30 in three renditions, against one ffmpeg with the same pictures and settings
 //   serve    a segment's requests a second and processor time a GB, against nginx's sendfile of the same bytes
-//   start    from the press of Go live to a waiting viewer's first frame, and from End to a playable recording
+//   start    from the press of Go live to a waiting viewer's first frame, from opening the page of what is on air to its first
+//            frame, from End to a playable recording; how far behind the studio's preview is
 //   memory   of the server and its worker, with 200 viewers
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, writeFileSync, rmSync } from 'node:fs';
@@ -176,7 +177,7 @@ async function serve() {
 
 async function startAndEnd() {
   const [ours, browser] = [await siaran(), await browse()];
-  const [starts, ends] = [[], []];
+  const [starts, opened, ends] = [[], [], []];
   for (let round = 0; round < 5; round++) {
     const page = await browser.newPage();
     await takeNotes(page);
@@ -188,6 +189,12 @@ async function startAndEnd() {
     starts.push(first.now - pressed);
     await sleep(2000);
     await page.close();
+    const late = await browser.newPage();
+    await takeNotes(late);
+    const clicked = Date.now();
+    await late.goto(`${ours.http}/watch/${id}`);
+    opened.push((await until(60, 'a picture of what is on air', async () => (await notes(late)).frames[0])).now - clicked);
+    await late.close();
     const asked = Date.now();
     await ours.api('POST', `/broadcasts/${id}/end`);
     const media = await mediaPlaylist(new URL(url ?? `/media/${id}/main.m3u8`, ours.http).href);
@@ -199,7 +206,16 @@ async function startAndEnd() {
     ends.push(Date.now() - asked);
   }
   say('start', 'Go live to a waiting viewer\'s first frame, median', ms(quantile(starts, 0.5)), 'aim: 1500 ms');
+  say('start', 'opening what is on air to its first frame, median', ms(quantile(opened, 0.5)), 'aim: 2000 ms');
   say('start', 'End to a playable recording, median', ms(quantile(ends, 0.5)), 'aim: 500 ms');
+  const studio = await browser.newPage();
+  await ours.signIn(studio);
+  await takeNotes(studio);
+  await studio.goto(`${ours.http}/studio`);
+  await until(60, 'a preview', async () => (await notes(studio))?.frames[0]);
+  await sleep(10_000);
+  const shown = (await notes(studio)).frames.map((frame) => frame.behind);
+  say('start', 'the studio\'s preview behind the source, median', ms(quantile(shown, 0.5)), 'aim: 1000 ms');
   await browser.close();
   await ours.end();
 }

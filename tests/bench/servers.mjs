@@ -34,7 +34,15 @@ export async function siaran({ ladder = false } = {}) {
     return reply.status === 204 ? null : reply.json();
   };
   ({ token } = await api('POST', '/session', { username: 'bench', password: PASSWORD }));
-  return { http, rtmp, api, pid: child.pid, end: () => stop(child) };
+  /** A page that is signed in. */
+  const signIn = async (page) => {
+    await page.goto(`${http}/login`);
+    await page.fill('[name=username]', 'bench');
+    await page.fill('[name=password]', PASSWORD);
+    await page.press('[name=password]', 'Enter');
+    await page.waitForURL((url) => !url.pathname.startsWith('/login'));
+  };
+  return { http, rtmp, api, signIn, pid: child.pid, end: () => stop(child) };
 }
 
 /** A public broadcast of the test pattern, on air with some segments. */
