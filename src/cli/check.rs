@@ -132,6 +132,7 @@ async fn look(data: &Path) -> Report {
     judge_devices(&devices, &mut findings);
     findings.extend(refusals);
     judge_encoders(&encoders, &mut findings);
+    judge_graphics(Path::new("/dev/dri"), &encoders, &mut findings);
     judge_disk(data, &disk, &mut findings);
     judge_clock(&clock, &mut findings);
     Report { devices, encoders, disk, clock, findings }
@@ -206,6 +207,22 @@ fn judge_encoders(encoders: &[EncoderSpeed], findings: &mut Vec<Finding>) {
              pictures are dropped, use --video-height 480."
         );
         findings.push(advice("encoder_slow", text));
+    }
+}
+
+/// A graphics processor (a render node in `folder`) that could encode and does not.
+fn judge_graphics(folder: &Path, encoders: &[EncoderSpeed], findings: &mut Vec<Finding>) {
+    let is_render_node = |entry: std::io::Result<std::fs::DirEntry>| {
+        entry.is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with("renderD"))
+    };
+    let there = std::fs::read_dir(folder).is_ok_and(|mut folder| folder.any(is_render_node));
+    if there && !encoders.iter().any(|encoder| encoder.name.starts_with("va") && encoder.frames_per_second.is_ok()) {
+        findings.push(advice(
+            "graphics_not_used",
+            "This machine has a graphics processor that siaran does not encode with. Many can: install its VA-API driver \
+             (intel-media-va-driver or mesa-va-drivers) and let this user use it (sudo usermod -aG render $USER, then sign \
+             in anew).",
+        ));
     }
 }
 
@@ -379,6 +396,18 @@ mod tests {
         assert_eq!(judged(&encoder(Ok(20.0))), ["encoder_too_slow"]);
         assert_eq!(judged(&encoder(Ok(45.0))), ["encoder_slow"]);
         assert!(judged(&encoder(Ok(90.0))).is_empty());
+
+        let graphics = tempfile::tempdir().unwrap();
+        let judged = |name: &str| {
+            let mut findings = Vec::new();
+            let encoders = [EncoderSpeed { name: name.to_owned(), frames_per_second: Ok(90.0) }];
+            judge_graphics(graphics.path(), &encoders, &mut findings);
+            codes(&findings)
+        };
+        assert!(judged("x264enc").is_empty());
+        std::fs::write(graphics.path().join("renderD128"), "").unwrap();
+        assert_eq!(judged("x264enc"), ["graphics_not_used"]);
+        assert!(judged("vah264enc").is_empty());
 
         let mut findings = Vec::new();
         judge_devices(&[], &mut findings);

@@ -14,3 +14,6 @@ camera_file() {
 # Both return when udev has told everyone.
 unplug() { echo "$(camera_driver "$1").0" > "/sys/bus/platform/drivers/$(camera_driver "$1")/unbind" && udevadm settle; }
 plug() { echo "$(camera_driver "$1").0" > "/sys/bus/platform/drivers/$(camera_driver "$1")/bind" && udevadm settle; }
+
+# Whether some program has camera $1 open.
+is_open() { ls -l /proc/[0-9]*/fd 2> /dev/null | grep " $(camera_file "$1")\$" > /dev/null; } # all of it read: pipefail

@@ -34,6 +34,7 @@ studio() { curl --silent --show-error --fail --max-time 60 --header "Authorizati
 has_preview() { studio "preview/$camera/main.m3u8" | grep -q '^#EXT-X-STREAM-INF'; }
 has_thumbnail() { [ "$(curl -sSf "$http/media/$id/thumbnail.jpg" | head -c 2 | od -An -tx1 | tr -d ' ')" = ffd8 ]; }
 has_level() { { studio "events?source=$camera" || true; } | grep -q -m 1 '^event: *level'; }
+health_is() { api GET "/broadcasts/$id" | jq -e ".health == \"$1\""; }
 state_is() { api GET "/broadcasts/$id" | jq -e ".state == \"$1\""; }
 
 # The first media playlist that the multivariant one names, in full.
