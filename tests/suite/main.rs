@@ -33,6 +33,7 @@ mod slate;
 mod thumbnails;
 mod tidy;
 mod tools;
+mod uploads;
 mod walk;
 mod worker;
 mod worker_faults;
