@@ -111,7 +111,7 @@ class Sending {
     const { size: total } = this.file;
     one('progress', this.row).value = sent;
     const percent = new Intl.NumberFormat(locale, { style: 'percent' }).format(Math.floor(100 * sent / Math.max(1, total)) / 100);
-    const said = this.state === 'done' ? [size(total)] : [percent, fill(texts.progress, { arrived: size(sent), total: size(total) })];
+    const said = this.state === 'done' || this.refused ? [size(total)] : [percent, fill(texts.progress, { arrived: size(sent), total: size(total) })];
     const [first] = this.seen;
     const seconds = first ? (performance.now() - first.at) / 1000 : 0;
     const speed = seconds > 1 ? (sent - first.bytes) / seconds : 0;

@@ -30,6 +30,11 @@ pub struct Unfinished {
 }
 
 impl Upload {
+    /// A round number as people say it.
+    fn most_words(&self) -> String {
+        self.site.t.size(self.most).replace([',', '.'], ".").replace(".0 ", " ")
+    }
+
     fn texts(&self) -> String {
         let t = self.site.t;
         json!({
