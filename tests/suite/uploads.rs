@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::client::{By, Client, Reply};
 use crate::roles::browser;
+use crate::room;
 use crate::server::{ADMIN, AGES, SMALL, Server, until};
 
 const TUS: (&str, &str) = ("tus-resumable", "1.0.0");
@@ -70,6 +71,11 @@ fn begin_patch(server: &Server, client: &Client, path: &str, offset: usize, leng
     socket
 }
 
+/// The offset, once no other request holds the upload.
+fn until_free(client: &Client, path: &str) -> Option<usize> {
+    until("it to be free", || Some(head(client, path)).filter(|(status, _)| *status != 423)).1
+}
+
 fn folder(server: &Server, name: &str) -> PathBuf {
     server.data.path().join(name)
 }
@@ -85,7 +91,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 /// The name under which these bytes have come into the import folder, whatever has been done with them since.
 fn arrived(server: &Server, wanted: &[u8]) -> String {
     let path = until("the file to arrive", || {
-        let all = files(&folder(server, "import"));
+        let all = files(&room::seen(server, "import"));
         all.into_iter().find(|path| std::fs::read(path).is_ok_and(|found| found == wanted))
     });
     path.file_name().expect("a file").to_str().expect("UTF-8").to_owned()
@@ -126,10 +132,7 @@ fn an_upload_goes_on_behind_whatever_stopped_it() {
     let cut = begin_patch(&server, &server.admin, &path, 1_200_000, 1_800_000, &all[1_200_000..1_900_000]);
     until_come(&server, &path, 1_900_000);
     drop(cut);
-    assert_eq!(
-        until("it to be free", || Some(head(&server.admin, &path)).filter(|(status, _)| *status != 423)).1,
-        Some(1_900_000)
-    );
+    assert_eq!(until_free(&server.admin, &path), Some(1_900_000));
 
     // Stopped in the middle, as by systemd.
     let cut = begin_patch(&server, &server.admin, &path, 1_900_000, 1_100_000, &all[1_900_000..2_000_000]);
@@ -332,4 +335,27 @@ fn a_box_without_room_says_so() {
     let page = form(&browser, &csrf, "a.mp4", b"bytes", "\r\n--edge--\r\n");
     assert!(page.status == 507 && page.text().contains("not enough room"), "{}", page.text());
     assert_eq!(files(&folder(&server, "uploads")), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_disk_that_fills_up_takes_the_rest_when_there_is_room_again() {
+    let server = room::tmpfs("size=64m");
+    let all = bytes(12_000_000, 9);
+    let path = begin(&server.admin, "a.mp4", all.len());
+    assert_eq!(patch(&server.admin, &path, 0, &all[..3_000_000]).status, 204);
+    // Room for some of it above what recordings leave free.
+    room::fill(&server, 7_000_000);
+    let mut socket = begin_patch(&server, &server.admin, &path, 3_000_000, 9_000_000, b"");
+    let mut answer = String::new();
+    // It may answer and close before all has been sent.
+    let _ = socket.write_all(&all[3_000_000..]);
+    let _ = socket.read_to_string(&mut answer);
+    assert!(answer.is_empty() || (answer.starts_with("HTTP/1.1 507") && answer.contains("upload_no_room")), "{answer}");
+    let come = until_free(&server.admin, &path).expect("an offset");
+    assert!((3_000_001..7_000_000).contains(&come), "{come} bytes have come");
+    assert_eq!(create(&server.admin, "b.mp4", 1000).code(), "upload_no_room");
+    room::unfill(&server);
+    let rest = patch(&server.admin, &path, come, &all[come..]);
+    assert_eq!((rest.status, rest.header("upload-offset")), (204, "12000000"), "{}", rest.text());
+    arrived(&server, &all);
 }
