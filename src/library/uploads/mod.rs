@@ -207,7 +207,7 @@ impl Uploads {
             None | Some(Fault::Full) => self.library.freeable().await?,
             Some(_) => 0,
         };
-        if bytes > room.recordable().saturating_add(freeable) { Err(UploadError::NoRoom) } else { Ok(()) }
+        if bytes > room.uploadable().saturating_add(freeable) { Err(UploadError::NoRoom) } else { Ok(()) }
     }
 
     /// The unfinished uploads of an account, by name.
@@ -318,14 +318,14 @@ impl Uploads {
         let mut ticks = tokio::time::interval(SWEEP_EVERY);
         loop {
             ticks.tick().await;
-            if let Err(error) = self.sweep().await {
+            if let Err(error) = self.sweep(clock::trusted().then(clock::wall_ms)).await {
                 tracing::error!(%error, "old uploads cannot be removed");
             }
         }
     }
 
-    async fn sweep(&self) -> io::Result<()> {
-        let now = clock::trusted().then(clock::wall_ms);
+    /// `now` is none while the clock cannot be trusted.
+    async fn sweep(&self, now: Option<i64>) -> io::Result<()> {
         for found in self.on_disk(Shelf::all).await? {
             let due = due(&found.sheet, now);
             if due == Due::Nothing {
@@ -369,7 +369,7 @@ enum Due {
     Removal,
 }
 
-/// `now` is none while the clock cannot be trusted; by such a clock nothing is removed.
+/// By a clock that cannot be trusted (`now` is none) nothing is removed.
 fn due(sheet: &Sheet, now: Option<i64>) -> Due {
     match (sheet.aged_from, now) {
         (_, None) => Due::Nothing,
@@ -382,6 +382,34 @@ fn due(sheet: &Sheet, now: Option<i64>) -> Due {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::library::layout::Layout;
+    use crate::store::Db;
+
+    #[tokio::test]
+    async fn what_is_too_old_is_removed_unless_somebody_adds_to_it() {
+        let data = tempfile::tempdir().unwrap();
+        let config = Config::with_data(data.path().to_owned());
+        let layout = Layout::open(data.path()).unwrap();
+        let uploads = Uploads::new(Library::new(Db::open(&layout.database()).unwrap(), layout, &config), &config);
+        let begin = async |name: &str| uploads.begin("a1", "wati", name, 10, "").await.unwrap().id;
+        let names = async || -> Vec<_> {
+            uploads.unfinished("a1").await.unwrap().into_iter().map(|upload| upload.name).collect()
+        };
+        let (_, busy) = (begin("idle.mp4").await, begin("busy.mp4").await);
+        let now = clock::wall_ms();
+        for now in [None, Some(now), Some(now + DAYS * DAY_MS)] {
+            uploads.sweep(now).await.unwrap();
+            assert_eq!(names().await, ["busy.mp4", "idle.mp4"]);
+        }
+        assert!(uploads.find("a1", &busy).await.unwrap().expires.is_some());
+        let held = uploads.try_hold(&busy);
+        let late = Some(now + (DAYS + 1) * DAY_MS);
+        uploads.sweep(late).await.unwrap();
+        assert_eq!(names().await, ["busy.mp4"]);
+        drop(held);
+        uploads.sweep(late).await.unwrap();
+        assert_eq!(std::fs::read_dir(data.path().join("uploads")).unwrap().count(), 0);
+    }
 
     #[test]
     fn nothing_is_removed_by_a_clock_that_cannot_be_trusted() {

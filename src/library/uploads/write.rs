@@ -113,7 +113,7 @@ impl Writer {
             }
             if self.offset == self.looked || self.offset - self.looked >= LOOK_EVERY {
                 self.looked = self.offset;
-                if self.uploads.library.room()?.recordable() < LOOK_EVERY {
+                if self.uploads.library.room()?.uploadable() < LOOK_EVERY {
                     return Err(UploadError::NoRoom);
                 }
             }
