@@ -18,6 +18,7 @@ use crate::ingest::rtmp;
 use crate::library::layout::Layout;
 use crate::library::recover::Interrupted;
 use crate::library::scrub::Scrub;
+use crate::library::uploads::Uploads;
 use crate::library::vod::LibraryError;
 use crate::library::{Library, layout};
 use crate::people::{Accounts, Options, PeopleError, StreamKeys};
@@ -72,6 +73,8 @@ pub async fn serve(config: Config) -> Result<(), Error> {
         clock::trust_not_before(newest);
     }
     let interrupted = library.recover(config.resume_s).await?;
+    let uploads = Uploads::new(library.clone(), &config);
+    uploads.recover().await?;
     let accounts = Accounts::open(db.clone(), &config.data, Options::default()).await?;
     let stream_keys = StreamKeys::new(db);
     let studio = Studio::start(config.clone(), library.clone(), running_time_zero(&interrupted), stop.clone());
@@ -79,6 +82,7 @@ pub async fn serve(config: Config) -> Result<(), Error> {
 
     tokio::spawn(stop.clone().run_until_cancelled_owned(library.clone().tend()));
     tokio::spawn(stop.clone().run_until_cancelled_owned(library.clone().keep_room()));
+    tokio::spawn(stop.clone().run_until_cancelled_owned(uploads.clone().tend()));
     tokio::spawn(stop.clone().run_until_cancelled_owned(scrub(library.clone(), studio.clone())));
     tokio::spawn(stop.clone().run_until_cancelled_owned(make_pictures(library.clone(), studio.clone())));
 
@@ -89,6 +93,7 @@ pub async fn serve(config: Config) -> Result<(), Error> {
         stream_keys: stream_keys.clone(),
         studio: studio.clone(),
         library,
+        uploads,
         pins: Pins::new(secret::load(&config.data)?),
         rtmp_port: ready.rtmp.map(|address| RtmpPort(address.port())),
     };

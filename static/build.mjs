@@ -13,15 +13,15 @@ const dist = join(here, 'dist');
 const packages = join(here, 'node_modules');
 
 // The pages' scripts; what two of them share becomes a chunk of its own.
-const SCRIPTS = ['site', 'home', 'watch', 'live', 'tv', 'studio', 'keys'];
+const SCRIPTS = ['site', 'home', 'watch', 'live', 'tv', 'studio', 'keys', 'upload'];
 
 // Icons that templates may name, in the order of lucide's own file names.
 const ICONS = [
   'activity', 'arrow-left', 'arrow-right', 'calendar-clock', 'camera', 'captions', 'check', 'chevron-right', 'circle-alert',
   'circle-check', 'clock', 'copy', 'download', 'eye', 'eye-off', 'film', 'globe', 'hard-drive', 'house', 'key-round', 'languages',
-  'layout-dashboard', 'lock-keyhole', 'log-in', 'log-out', 'mic', 'mic-off', 'network', 'pencil', 'pin', 'play', 'plug-zap', 'plus', 'radio',
-  'rotate-ccw', 'search', 'search-x', 'settings-2', 'shield-check', 'skip-back', 'square', 'terminal', 'trash-2', 'tv', 'user-round', 'users-round',
-  'video', 'video-off', 'volume-2', 'volume-x', 'wifi',
+  'layout-dashboard', 'lock-keyhole', 'log-in', 'log-out', 'mic', 'mic-off', 'network', 'pause', 'pencil', 'pin', 'play', 'plug-zap', 'plus', 'radio',
+  'rotate-ccw', 'search', 'search-x', 'settings-2', 'shield-check', 'skip-back', 'square', 'terminal', 'trash-2', 'tv', 'upload', 'user-round', 'users-round',
+  'video', 'video-off', 'volume-2', 'volume-x', 'wifi', 'x',
 ];
 
 const manifest = {};
@@ -57,7 +57,7 @@ function sprite() {
 
 /** The licences of what is served, in one text that the footer links to: the minified bundles carry no comments. */
 function licences() {
-  return ['hls.js', 'media-chrome', 'lucide-static'].map((name) => {
+  return ['hls.js', 'media-chrome', 'tus-js-client', 'lucide-static'].map((name) => {
     const file = readdirSync(join(packages, name)).find((entry) => /^licen[cs]e/i.test(entry));
     return `${name}\n\n${file ? readFileSync(join(packages, name, file), 'utf8') : 'MIT'}\n`;
   }).join('\n');

@@ -49,6 +49,8 @@ pub struct Config {
     pub min_free_bytes: u64,
     /// Seconds of room above [`Config::min_free_bytes`] that *Go live* asks for, 0 to 86,400.
     pub go_live_room_s: u32,
+    /// Bytes of the largest file that can be uploaded.
+    pub upload_max_bytes: u64,
     /// What is logged, as a filter of `tracing`: `info`, `siaran=debug,warn`.
     pub log: String,
 }
@@ -73,6 +75,7 @@ impl Config {
             trash_days: 30,
             min_free_bytes: 500 << 20,
             go_live_room_s: 600,
+            upload_max_bytes: 20_000_000_000,
             log: String::from("info"),
         }
     }
@@ -203,6 +206,12 @@ pub const SETTINGS: &[Setting] = &[
         value_name: "SECONDS",
         help: "Room to record that a broadcast is begun with, 0 to 86400; with less, the studio asks [default: 600]",
         read: |config, text| read_number(text, 0, 86_400).map(|value| config.go_live_room_s = value),
+    },
+    Setting {
+        flag: "upload-max-bytes",
+        value_name: "BYTES",
+        help: "Size of the largest file that can be uploaded [default: 20000000000]",
+        read: |config, text| read_number(text, 1, i64::MAX as u64).map(|value| config.upload_max_bytes = value),
     },
     Setting {
         flag: "log",

@@ -74,7 +74,7 @@ impl Layout {
             }
             Err(error) => return Err(LayoutError::Io { path: version, error }),
         }
-        let folders = [layout.reels(), layout.over()];
+        let folders = [layout.reels(), layout.over(), layout.uploads(), layout.import()];
         let made = folders.iter().try_for_each(std::fs::create_dir_all).and_then(|()| File::open(root)?.sync_all());
         made.map_err(|error| LayoutError::Io { path: root.to_owned(), error })?;
         Ok(layout)
@@ -127,6 +127,16 @@ impl Layout {
     /// Empty files, each named by a broadcast that is over and whose row may not say so yet.
     pub fn over(&self) -> PathBuf {
         self.root.join("over")
+    }
+
+    /// Files that are being uploaded, see [`super::uploads`].
+    pub fn uploads(&self) -> PathBuf {
+        self.root.join("uploads")
+    }
+
+    /// Where whole files wait to become recordings.
+    pub fn import(&self) -> PathBuf {
+        self.root.join("import")
     }
 
     /// Where a start puts what it does not understand.

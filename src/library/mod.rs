@@ -1,4 +1,5 @@
-//! Recordings on disk: writing reels, finding and reading what is in them, deleting, how much room there is.
+//! Recordings on disk: writing reels, finding and reading what is in them, deleting, how much room there is. Uploads on their
+//! way there.
 
 pub mod backup;
 pub mod captions;
@@ -17,6 +18,7 @@ pub mod scrub;
 pub mod space;
 mod sprite;
 mod thumbnail;
+pub mod uploads;
 pub mod vod;
 
 pub use vod::Library;

@@ -78,6 +78,12 @@ impl Room {
         self.space.free.saturating_sub(self.floor())
     }
 
+    /// Bytes that an upload may take now. It leaves half of what *Go live* asks for to whoever is on air; taking of the other half
+    /// is what makes retention free more.
+    pub fn uploadable(&self) -> u64 {
+        self.recordable().saturating_sub(self.reserve.go_live / 2)
+    }
+
     /// Bytes that are missing for another broadcast.
     pub fn short_by(&self) -> u64 {
         self.reserve.go_live.saturating_sub(self.recordable())
@@ -262,6 +268,8 @@ mod tests {
         let reserve = Reserve { min_free: GB, go_live: GB };
         let room = Room { space: space(100 * GB, 3 * GB / 2), reserve };
         assert_eq!((room.recordable(), room.short_by(), room.fault()), (GB / 2, GB / 2, None));
+        assert_eq!(room.uploadable(), 0, "half of a broadcast's room is left");
+        assert_eq!(Room { space: space(100 * GB, 5 * GB), reserve }.uploadable(), 7 * GB / 2);
     }
 
     #[test]

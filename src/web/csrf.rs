@@ -40,11 +40,8 @@ pub async fn read_form_token<B: MessageBody>(
             }
         }
         // One that cannot be read is refused by the handler that asks for it; others have no use for it.
-        if let Some(form) = multipart::read(&mut request).await {
-            if let Ok(fields) = &form {
-                request.extensions_mut().insert(Submitted(fields.text(FIELD)));
-            }
-            request.extensions_mut().insert(form);
+        if let Some(token) = multipart::read(&mut request, FIELD).await {
+            request.extensions_mut().insert(Submitted(token));
         }
     }
     Ok(next.call(request).await?.map_into_left_body())

@@ -11,6 +11,7 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 
 use crate::accounts::Invalid;
+use crate::library::uploads::UploadError;
 use crate::library::vod::LibraryError;
 use crate::media::captions::CaptionsError;
 use crate::people::{PeopleError, SignInError};
@@ -42,7 +43,7 @@ pub enum Code {
     /// The database cannot do it now; the word is [`StoreError::code`]'s.
     Database(&'static str),
     DiskFull,
-    /// For what only one handler knows; 4xx or 503.
+    /// For what only one handler knows; 4xx, 503 or 507.
     Other(StatusCode, &'static str),
 }
 
@@ -245,6 +246,34 @@ impl From<LibraryError> for Problem {
         match error {
             LibraryError::Store(error) => error.into(),
             LibraryError::Io(_) | LibraryError::Media(_) => Problem::internal(error),
+        }
+    }
+}
+
+impl From<UploadError> for Problem {
+    fn from(error: UploadError) -> Problem {
+        let (status, word) = match error {
+            UploadError::Store(error) => return error.into(),
+            UploadError::Unknown => (StatusCode::NOT_FOUND, "upload_unknown"),
+            UploadError::Empty => (StatusCode::BAD_REQUEST, "upload_empty"),
+            UploadError::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "upload_too_large"),
+            UploadError::TooMany => (StatusCode::CONFLICT, "too_many_uploads"),
+            UploadError::NoRoom => (StatusCode::INSUFFICIENT_STORAGE, "upload_no_room"),
+            UploadError::Offset(_) => (StatusCode::CONFLICT, "wrong_offset"),
+            UploadError::Busy => (StatusCode::LOCKED, "upload_busy"),
+            UploadError::Excess => (StatusCode::PAYLOAD_TOO_LARGE, "upload_excess"),
+            UploadError::Stalled => (StatusCode::REQUEST_TIMEOUT, "upload_stalled"),
+            UploadError::Broken(_) => (StatusCode::BAD_REQUEST, "upload_broken"),
+        };
+        let field = match error {
+            UploadError::Offset(_) => Some("Upload-Offset"),
+            UploadError::Empty | UploadError::TooLarge(_) => Some("Upload-Length"),
+            _ => None,
+        };
+        let problem = Problem::new(Code::Other(status, word), error.to_string());
+        match field {
+            Some(field) => problem.field(field),
+            None => problem,
         }
     }
 }

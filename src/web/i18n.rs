@@ -6,6 +6,7 @@ pub mod captions;
 mod problems;
 mod site;
 mod studio;
+mod upload;
 mod watch;
 
 /// Makes a method of [`Lang`] for each fixed text.

@@ -19,6 +19,7 @@ const SETTINGS: &[(&str, &[&str])] = &[
     ("trash-days", &["-1", "3651"]),
     ("min-free-bytes", &["-1", "1G", "99999999999999999999"]),
     ("go-live-room-s", &["-1", "86401", "10m"]),
+    ("upload-max-bytes", &["0", "-1", "20GB"]),
     ("log", &["a=b=c"]),
 ];
 

@@ -34,6 +34,7 @@ mod sync;
 mod thumbnails;
 mod tidy;
 mod tools;
+mod uploads;
 mod walk;
 mod worker;
 mod worker_faults;

@@ -48,7 +48,7 @@ fn with_admin(mut server: Server) -> Server {
     server
 }
 
-fn tmpfs(options: &str) -> Server {
+pub fn tmpfs(options: &str) -> Server {
     let data = new_data();
     let mount = format!("-t tmpfs -o {options},mode=700 tmpfs");
     with_admin(Server::start_by(&data, serve_on(data.path(), &mount, &flags("0"))))
@@ -62,7 +62,7 @@ fn inside(server: &Server) -> Command {
 }
 
 /// A file of the server's disk, seen from here.
-fn seen(server: &Server, name: &str) -> PathBuf {
+pub fn seen(server: &Server, name: &str) -> PathBuf {
     let data = server.data.path().strip_prefix("/").expect("absolute");
     Path::new("/proc").join(server.child.id().to_string()).join("root").join(data).join(name)
 }
@@ -73,7 +73,7 @@ fn free(server: &Server) -> u64 {
 }
 
 /// Fills the disk up to `left` bytes.
-fn fill(server: &Server, left: u64) {
+pub fn fill(server: &Server, left: u64) {
     let path = seen(server, "filler");
     let file = std::fs::OpenOptions::new().create(true).append(true).open(path).expect("it can be made");
     let mut zeros = vec![0; 64 << 10];
@@ -86,7 +86,7 @@ fn fill(server: &Server, left: u64) {
     }
 }
 
-fn unfill(server: &Server) {
+pub fn unfill(server: &Server) {
     std::fs::remove_file(seen(server, "filler")).expect("it is there");
 }
 

@@ -6,6 +6,7 @@ pub mod captions;
 pub mod session;
 pub mod storage;
 pub mod stream_keys;
+pub mod uploads;
 
 use actix_web::web::{self, resource};
 use serde::Serialize;
@@ -63,6 +64,12 @@ pub struct ProblemBody {
     captions::list,
     captions::put,
     captions::delete,
+    uploads::options,
+    uploads::list,
+    uploads::create,
+    uploads::head,
+    uploads::patch,
+    uploads::delete,
     storage::storage,
     storage::set_retention,
     storage::empty_trash,
@@ -78,6 +85,7 @@ pub fn configure(config: &mut actix_web::web::ServiceConfig) {
     captions::configure(config);
     stream_keys::configure(config);
     storage::configure(config);
+    uploads::configure(config);
 }
 
 async fn openapi() -> web::Json<utoipa::openapi::OpenApi> {

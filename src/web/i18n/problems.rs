@@ -79,6 +79,48 @@ const PROBLEMS: &[(&str, &str, &str)] = &[
         "Siaran ini masih mengudara. Tunggu sampai selesai.",
         "This broadcast is still on air. Wait until it has ended.",
     ),
+    ("upload_empty", "Berkas ini kosong. Pilih berkas lain.", "This file is empty. Choose another one."),
+    (
+        "upload_too_large",
+        "Berkas ini terlalu besar. Potong atau perkecil dulu.",
+        "This file is too large. Cut it or make it smaller first.",
+    ),
+    (
+        "too_many_uploads",
+        "Terlalu banyak pengiriman yang belum selesai. Selesaikan atau hapus dulu salah satunya.",
+        "Too many uploads are unfinished. Finish or delete one first.",
+    ),
+    (
+        "upload_no_room",
+        "Ruang di kotak siaran tidak cukup untuk berkas ini. Minta pengelola mengosongkan ruang.",
+        "There is not enough room on the box for this file. Ask the admin to make room.",
+    ),
+    (
+        "upload_unknown",
+        "Pengiriman ini sudah tidak ada di kotak siaran. Kirim lagi dari awal.",
+        "This upload is not on the box any more. Send the file again.",
+    ),
+    ("upload_busy", "Berkas ini sedang dikirim dari halaman lain.", "This file is being sent from another page."),
+    (
+        "upload_excess",
+        "Berkas ini berubah selama dikirim. Batalkan, lalu kirim lagi.",
+        "This file has changed while it was sent. Cancel, then send it again.",
+    ),
+    (
+        "upload_stalled",
+        "Lama tidak ada yang sampai. Periksa sambungan, lalu kirim lagi.",
+        "Nothing came for a while. Check the connection and send it again.",
+    ),
+    (
+        "upload_broken",
+        "Sambungan terputus di tengah pengiriman. Kirim lagi.",
+        "The connection broke while the file was sent. Send it again.",
+    ),
+    (
+        "upload_metadata",
+        "Nama berkas ini tidak dapat dipakai. Ganti namanya lebih dulu.",
+        "The name of this file cannot be used. Rename it first.",
+    ),
     ("no_room", "Ruang tidak cukup untuk merekam siaran ini.", "There is not enough room to record this broadcast."),
     ("last_admin", "Pengelola terakhir yang aktif harus tetap pengelola.", "The last active admin must stay an admin."),
     (

@@ -11,6 +11,7 @@ mod samples;
 pub mod setup;
 pub mod studio;
 pub mod tv;
+pub mod upload;
 pub mod watch;
 
 use std::fmt;

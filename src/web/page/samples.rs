@@ -9,6 +9,7 @@ use super::login::Login;
 use super::setup::{SetupForm, SetupWait};
 use super::studio::*;
 use super::tv::{Qr, Tv, TvLive};
+use super::upload::{Unfinished, Upload};
 use super::watch::{Watch, WatchPin};
 use super::*;
 use crate::broadcast::actor::Wellbeing;
@@ -288,6 +289,22 @@ fn captions(t: Lang, new: bool) -> CaptionsEdit {
     }
 }
 
+fn upload(t: Lang, unfinished: bool) -> Upload {
+    let one = Unfinished {
+        id: "sample1".into(),
+        name: "<b>demam</b> pada anak.mp4".into(),
+        length: 1_412_000_000,
+        offset: 340_000_000,
+        expires_ms: Some(NOW + 6 * 86_400_000),
+    };
+    Upload {
+        site: site(t, "/studio/upload", "broadcaster"),
+        most: 20_000_000_000,
+        unfinished: if unfinished { vec![one] } else { vec![] },
+        error: unfinished.then(|| t.problem("upload_no_room").unwrap_or_default().into()),
+    }
+}
+
 fn setup_form(t: Lang) -> SetupForm {
     SetupForm {
         site: site(t, "/setup", ""),
@@ -377,6 +394,8 @@ fn pages(t: Lang) -> Vec<(&'static str, String)> {
         ("studio_lost", show(&studio(t, on_air(Wellbeing::VideoLost)))),
         ("keys", show(&keys(t, false))),
         ("keys_made", show(&keys(t, true))),
+        ("upload", show(&upload(t, false))),
+        ("upload_unfinished", show(&upload(t, true))),
         ("live_wait", show(&Live { site: site(t, "/live", ""), meanwhile: library()[..3].to_vec() })),
         ("tv_wait", show(&tv(t, false))),
         ("tv_live", show(&tv(t, true))),

@@ -5,6 +5,7 @@ mod admin;
 mod keys;
 mod live;
 mod studio;
+mod upload;
 pub mod watch;
 
 use actix_web::cookie::Cookie;
@@ -37,6 +38,7 @@ pub fn configure(config: &mut ServiceConfig) {
     live::configure(config);
     studio::configure(config);
     keys::configure(config);
+    upload::configure(config);
     admin::configure(config);
 }
 
@@ -134,6 +136,8 @@ fn done(t: Lang, query: &str) -> Option<&'static str> {
         "signed_out" => t.done_signed_out(),
         "captions" => t.done_captions(),
         "captions_deleted" => t.done_captions_deleted(),
+        "uploaded" => t.done_uploaded(),
+        "upload_deleted" => t.done_upload_deleted(),
         "ended" => t.air_ended(),
         _ => return None,
     })

@@ -126,13 +126,14 @@ fn activity(t: Lang, entry: Entry) -> Activity {
         },
         "captions.put" => t.act_captions_put(),
         "captions.delete" => t.act_captions_delete(),
+        "upload.begin" => t.act_upload_begin(),
         "retention.set" => t.act_retention_set(),
         other => other,
     };
-    // What is named by an id says nothing to a reader; the detail of a key is its label.
+    // What is named by an id says nothing to a reader; the detail of a key is its label, of an upload its name.
     let about = match entry.action.split('.').next() {
         Some("account") => entry.subject.as_str(),
-        Some("stream_key") => entry.detail.as_str(),
+        Some("stream_key" | "upload") => entry.detail.as_str(),
         Some("captions") => own_name(&entry.detail),
         _ => "",
     };
