@@ -15,6 +15,7 @@ use crate::base::clock;
 use crate::base::config::Config;
 use crate::broadcast::{Studio, publishers};
 use crate::ingest::rtmp;
+use crate::library::imports::Imports;
 use crate::library::layout::Layout;
 use crate::library::recover::Interrupted;
 use crate::library::scrub::Scrub;
@@ -81,6 +82,8 @@ pub async fn serve(config: Config) -> Result<(), Error> {
     tokio::spawn(stop.clone().run_until_cancelled_owned(library.clone().keep_room()));
     tokio::spawn(stop.clone().run_until_cancelled_owned(scrub(library.clone(), studio.clone())));
     tokio::spawn(stop.clone().run_until_cancelled_owned(make_thumbnails(library.clone(), studio.clone())));
+    let imports = Imports::new(library.clone());
+    tokio::spawn(stop.clone().run_until_cancelled_owned(imports.clone().run()));
 
     let ready = Ready::new(&http, https.as_ref(), rtmp.as_ref())?;
     let watched = library.clone();
@@ -89,6 +92,7 @@ pub async fn serve(config: Config) -> Result<(), Error> {
         stream_keys: stream_keys.clone(),
         studio: studio.clone(),
         library,
+        imports,
         pins: Pins::new(secret::load(&config.data)?),
         rtmp_port: ready.rtmp.map(|address| RtmpPort(address.port())),
     };

@@ -434,7 +434,11 @@ impl Runner {
                 });
                 self.last_error = fatal.then_some(message);
             }
-            FromWorker::Hello { .. } | FromWorker::Devices(_) | FromWorker::Encoders(_) | FromWorker::Ended => {}
+            FromWorker::Hello { .. }
+            | FromWorker::Length { .. }
+            | FromWorker::Devices(_)
+            | FromWorker::Encoders(_)
+            | FromWorker::Ended => {}
         }
     }
 

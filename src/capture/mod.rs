@@ -6,6 +6,7 @@ mod drift;
 mod ear;
 mod encoder;
 mod frame_clock;
+mod import;
 mod link;
 mod load;
 mod meter;
@@ -21,6 +22,8 @@ mod sound;
 mod source;
 mod still;
 mod task;
+
+pub use import::prepare;
 
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
@@ -92,6 +95,11 @@ fn begin(task: Task, base_ns: u64, outbox: &Outbox) -> Running {
                 }
                 Err(reason) => outbox.fatal(ErrorCode::BadMedia, reason),
             });
+            Running::Alone
+        }
+        Task::Import { encode } => {
+            let outbox = outbox.clone();
+            std::thread::spawn::<_, ()>(move || import::run(encode, &outbox));
             Running::Alone
         }
         Task::Encoders => {

@@ -74,7 +74,8 @@ impl Layout {
             }
             Err(error) => return Err(LayoutError::Io { path: version, error }),
         }
-        let folders = [layout.reels(), layout.over()];
+        let folders =
+            [layout.reels(), layout.over(), layout.import_work(), layout.import_done(), layout.import_refused()];
         let made = folders.iter().try_for_each(std::fs::create_dir_all).and_then(|()| File::open(root)?.sync_all());
         made.map_err(|error| LayoutError::Io { path: root.to_owned(), error })?;
         Ok(layout)
@@ -127,6 +128,26 @@ impl Layout {
     /// Empty files, each named by a broadcast that is over and whose row may not say so yet.
     pub fn over(&self) -> PathBuf {
         self.root.join("over")
+    }
+
+    /// Files that are to be read in are put here.
+    pub fn import(&self) -> PathBuf {
+        self.root.join("import")
+    }
+
+    /// Files that wait or are worked on, each named by its import.
+    pub fn import_work(&self) -> PathBuf {
+        self.import().join("working")
+    }
+
+    /// Files that were read in, for a while.
+    pub fn import_done(&self) -> PathBuf {
+        self.import().join("done")
+    }
+
+    /// Files that could not be read in, or were not to be.
+    pub fn import_refused(&self) -> PathBuf {
+        self.import().join("refused")
     }
 
     /// Where a start puts what it does not understand.

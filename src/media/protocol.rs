@@ -12,7 +12,7 @@ use super::rungs::Rung;
 use super::shedding::Reason;
 
 /// Raised with every change to a message.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;
 
 /// Longest frame on the socket, in bytes. A part of 500 ms at 40 Mbit/s is 2.5 MB.
 pub const MAX_FRAME: usize = 16 << 20;
@@ -57,6 +57,10 @@ pub enum Task {
     /// Make a small picture of a recording: of the first keyframe in `media`, whole fragments of it, by its `init`. Sends
     /// [`FromWorker::Snapshot`] or a fatal [`FromWorker::Error`], and exits.
     Picture { init: Bytes, media: Bytes },
+    /// Read in the file that is the worker's standard output, as fast as it goes: send [`FromWorker::Length`], an init, parts of one
+    /// rendition from 1 s on, [`FromWorker::Ended`], or a fatal [`FromWorker::Error`]; exit. What is H.264 and AAC already is passed
+    /// on unless `encode` says that this did not work out ([`ErrorCode::CannotPass`]).
+    Import { encode: bool },
     /// Time each encoder that exists at 1280x720; send [`FromWorker::Encoders`]; exit 0.
     Encoders,
 }
@@ -148,6 +152,10 @@ pub enum FromWorker {
         renditions: u8,
         reason: Option<Reason>,
     },
+    /// How long a file says that it lasts, milliseconds.
+    Length {
+        ms: u64,
+    },
     Devices(Vec<Device>),
     Encoders(Vec<EncoderSpeed>),
     /// Something went wrong; with `fatal` the worker exits next.
@@ -156,7 +164,7 @@ pub enum FromWorker {
         message: String,
         fatal: bool,
     },
-    /// Answer to [`ToWorker::Stop`]: no part follows.
+    /// Answer to [`ToWorker::Stop`], or the end of a file: no part follows.
     Ended,
 }
 
@@ -284,6 +292,12 @@ pub enum ErrorCode {
     NoVideo,
     /// The publisher's media cannot be understood.
     BadMedia,
+    /// A file is no video and no sound.
+    NoMedia,
+    /// A file is longer than a day.
+    TooLong,
+    /// A file can be played, but not be passed on as it is.
+    CannotPass,
     /// The pipeline failed.
     Pipeline,
     /// The parent speaks another version.

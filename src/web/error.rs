@@ -11,6 +11,7 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 
 use crate::accounts::Invalid;
+use crate::library::imports::ImportError;
 use crate::library::vod::LibraryError;
 use crate::media::captions::CaptionsError;
 use crate::people::{PeopleError, SignInError};
@@ -245,6 +246,22 @@ impl From<LibraryError> for Problem {
         match error {
             LibraryError::Store(error) => error.into(),
             LibraryError::Io(_) | LibraryError::Media(_) => Problem::internal(error),
+        }
+    }
+}
+
+impl From<ImportError> for Problem {
+    fn from(error: ImportError) -> Problem {
+        let word = match &error {
+            ImportError::NotFound => return Problem::new(Code::NotFound, error.to_string()),
+            ImportError::Over => "import_over",
+            ImportError::NotRefused => "import_not_refused",
+            ImportError::Gone => "import_gone",
+            ImportError::Store(_) => "",
+        };
+        match error {
+            ImportError::Store(error) => error.into(),
+            error => Problem::new(Code::Other(StatusCode::CONFLICT, word), error.to_string()),
         }
     }
 }

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod broadcasts;
 pub mod captions;
+pub mod imports;
 pub mod session;
 pub mod storage;
 pub mod stream_keys;
@@ -63,6 +64,9 @@ pub struct ProblemBody {
     captions::list,
     captions::put,
     captions::delete,
+    imports::list,
+    imports::cancel,
+    imports::retry,
     storage::storage,
     storage::set_retention,
     storage::empty_trash,
@@ -76,6 +80,7 @@ pub fn configure(config: &mut actix_web::web::ServiceConfig) {
     accounts::configure(config);
     broadcasts::configure(config);
     captions::configure(config);
+    imports::configure(config);
     stream_keys::configure(config);
     storage::configure(config);
 }

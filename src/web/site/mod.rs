@@ -134,6 +134,8 @@ fn done(t: Lang, query: &str) -> Option<&'static str> {
         "signed_out" => t.done_signed_out(),
         "captions" => t.done_captions(),
         "captions_deleted" => t.done_captions_deleted(),
+        "import_cancelled" => t.done_import_cancelled(),
+        "import_retried" => t.done_import_retried(),
         "ended" => t.air_ended(),
         _ => return None,
     })

@@ -2,6 +2,7 @@
 
 mod accounts;
 pub mod captions;
+mod imports;
 mod recordings;
 
 use actix_web::HttpResponse;
@@ -33,6 +34,7 @@ pub fn configure(config: &mut ServiceConfig) {
     accounts::configure(config);
     recordings::configure(config);
     captions::configure(config);
+    imports::configure(config);
 }
 
 async fn overview(
@@ -126,13 +128,15 @@ fn activity(t: Lang, entry: Entry) -> Activity {
         },
         "captions.put" => t.act_captions_put(),
         "captions.delete" => t.act_captions_delete(),
+        "import.cancel" => t.act_import_cancel(),
+        "import.retry" => t.act_import_retry(),
         "retention.set" => t.act_retention_set(),
         other => other,
     };
-    // What is named by an id says nothing to a reader; the detail of a key is its label.
+    // What is named by an id says nothing to a reader; the detail of a key is its label, that of an import its file.
     let about = match entry.action.split('.').next() {
         Some("account") => entry.subject.as_str(),
-        Some("stream_key") => entry.detail.as_str(),
+        Some("stream_key" | "import") => entry.detail.as_str(),
         Some("captions") => own_name(&entry.detail),
         _ => "",
     };
