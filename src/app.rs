@@ -15,6 +15,7 @@ use crate::base::clock;
 use crate::base::config::Config;
 use crate::broadcast::{Studio, publishers};
 use crate::ingest::rtmp;
+use crate::library::imports::Imports;
 use crate::library::layout::Layout;
 use crate::library::recover::Interrupted;
 use crate::library::scrub::Scrub;
@@ -85,6 +86,8 @@ pub async fn serve(config: Config) -> Result<(), Error> {
     tokio::spawn(stop.clone().run_until_cancelled_owned(uploads.clone().tend()));
     tokio::spawn(stop.clone().run_until_cancelled_owned(scrub(library.clone(), studio.clone())));
     tokio::spawn(stop.clone().run_until_cancelled_owned(make_pictures(library.clone(), studio.clone())));
+    let imports = Imports::new(library.clone());
+    tokio::spawn(stop.clone().run_until_cancelled_owned(imports.clone().run()));
 
     let ready = Ready::new(&http, https.as_ref(), rtmp.as_ref())?;
     let watched = library.clone();
@@ -94,6 +97,7 @@ pub async fn serve(config: Config) -> Result<(), Error> {
         studio: studio.clone(),
         library,
         uploads,
+        imports,
         pins: Pins::new(secret::load(&config.data)?),
         rtmp_port: ready.rtmp.map(|address| RtmpPort(address.port())),
     };

@@ -51,5 +51,19 @@ term! {
         Camera = "camera",
         Rtmp = "rtmp",
         Test = "test",
+        /// It was read in, and never on air.
+        File = "file",
+    }
+}
+
+term! {
+    /// How far a file has come that is to be read in.
+    ImportState {
+        Waiting = "waiting",
+        Working = "working",
+        /// There is a recording of it.
+        Done = "done",
+        Refused = "refused",
+        Cancelled = "cancelled",
     }
 }

@@ -431,6 +431,7 @@ impl Runner {
             }
             FromWorker::Hello { .. }
             | FromWorker::Pulse
+            | FromWorker::Length { .. }
             | FromWorker::Devices(_)
             | FromWorker::Encoders(_)
             | FromWorker::Ended => {}

@@ -115,6 +115,25 @@ impl Outbox {
         self.0.changed.notify_all();
     }
 
+    /// For parts of what is not live: waits until there is room, and leaves none out.
+    pub fn whole(&self, cut: Cut) {
+        let mut queue = self.0.lock();
+        while queue.part_bytes > 0 && queue.part_bytes + cut.part.bytes.len() > MAX_QUEUED_BYTES {
+            queue = self.0.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        queue.part_bytes += cut.part.bytes.len();
+        queue.waiting.push_back(FromWorker::Part(cut.part));
+        self.0.changed.notify_all();
+    }
+
+    /// Waits until everything is written, however long that takes.
+    pub fn drain(&self) {
+        let mut queue = self.0.lock();
+        while !queue.waiting.is_empty() || queue.writing {
+            queue = self.0.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
     /// Video frames in parts that were left out since the start.
     pub fn frames_dropped(&self) -> u64 {
         self.0.lock().frames_dropped

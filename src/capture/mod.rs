@@ -6,6 +6,7 @@ mod drift;
 mod ear;
 mod encoder;
 mod frame_clock;
+mod import;
 mod link;
 mod load;
 mod meter;
@@ -22,6 +23,8 @@ mod sound;
 mod source;
 mod still;
 mod task;
+
+pub use import::prepare;
 
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
@@ -96,6 +99,11 @@ fn begin(task: Task, base_ns: u64, outbox: &Outbox) -> Running {
             Running::Alone
         }
         Task::Sheet(sheet) => Running::Sheet(sheet::Pasteboard::new(sheet, outbox)),
+        Task::Import { encode } => {
+            let outbox = outbox.clone();
+            std::thread::spawn::<_, ()>(move || import::run(encode, &outbox));
+            Running::Alone
+        }
         Task::Encoders => {
             let outbox = outbox.clone();
             std::thread::spawn(move || {

@@ -63,6 +63,8 @@ enum Command {
 enum WorkerKind {
     /// Capture, encode, cut into parts
     Capture,
+    /// Read in one file, shut in
+    Import,
 }
 
 pub fn main() -> ExitCode {
@@ -95,7 +97,8 @@ fn run(command: Command) -> ExitCode {
             Ok(data) => backup::bring_back(&data, &place),
             Err(error) => usage(&error.to_string()),
         },
-        Command::Worker { kind: WorkerKind::Capture } => worker::main(),
+        Command::Worker { kind: WorkerKind::Capture } => worker::capture(),
+        Command::Worker { kind: WorkerKind::Import } => worker::import(),
     }
 }
 

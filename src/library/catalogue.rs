@@ -204,6 +204,17 @@ impl Library {
         Ok(())
     }
 
+    /// The same for what never became a recording, on nobody's behalf.
+    pub(super) async fn discard(&self, id: &str) -> Result<(), LibraryError> {
+        self.update(id, |tx, id| -> Result<(), StoreError> {
+            media::mark_garbage(tx, id)?;
+            Ok(broadcasts::delete(tx, id)?)
+        })
+        .await?;
+        self.sweep().await?;
+        Ok(())
+    }
+
     /// Drops what is remembered of a recording.
     pub fn forget(&self, id: &str) {
         self.cache.generation.fetch_add(1, Ordering::AcqRel);

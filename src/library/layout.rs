@@ -74,8 +74,9 @@ impl Layout {
             }
             Err(error) => return Err(LayoutError::Io { path: version, error }),
         }
-        let folders = [layout.reels(), layout.over(), layout.uploads(), layout.import()];
-        let made = folders.iter().try_for_each(std::fs::create_dir_all).and_then(|()| File::open(root)?.sync_all());
+        let import = [layout.import_work(), layout.import_done(), layout.import_refused()];
+        let mut folders = [layout.reels(), layout.over(), layout.uploads()].into_iter().chain(import);
+        let made = folders.try_for_each(std::fs::create_dir_all).and_then(|()| File::open(root)?.sync_all());
         made.map_err(|error| LayoutError::Io { path: root.to_owned(), error })?;
         Ok(layout)
     }
@@ -134,9 +135,24 @@ impl Layout {
         self.root.join("uploads")
     }
 
-    /// Where whole files wait to become recordings.
+    /// Files that are to be read in are put here.
     pub fn import(&self) -> PathBuf {
         self.root.join("import")
+    }
+
+    /// Files that wait or are worked on, each named by its import.
+    pub fn import_work(&self) -> PathBuf {
+        self.import().join("working")
+    }
+
+    /// Files that were read in, for a while.
+    pub fn import_done(&self) -> PathBuf {
+        self.import().join("done")
+    }
+
+    /// Files that could not be read in, or were not to be.
+    pub fn import_refused(&self) -> PathBuf {
+        self.import().join("refused")
     }
 
     /// Where a start puts what it does not understand.

@@ -6,6 +6,7 @@ pub mod captions;
 mod catalogue;
 pub mod download;
 pub mod fsck;
+pub mod imports;
 pub mod layout;
 mod note;
 pub mod read;

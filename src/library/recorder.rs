@@ -113,6 +113,13 @@ impl Recorder {
         }
     }
 
+    /// The same for what is not live: waits for a disk that is slower, and leaves nothing out.
+    pub async fn keep(&self, rendition: u8, event: Event) {
+        let Err(TrySendError::Full(command)) = self.queue.try_send(Command::Event(rendition, event)) else { return };
+        let queue = self.queue.clone();
+        let _ = tokio::task::spawn_blocking(move || queue.send(command)).await;
+    }
+
     /// Writes and indexes all that was handed over; returns when it is on disk, however long the database takes. The thread
     /// goes on where nobody waits any more.
     pub async fn finish(self) {

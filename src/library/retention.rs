@@ -201,6 +201,7 @@ impl Library {
     /// Deletes what is due, one after the other, until nothing is.
     pub async fn retain(&self) -> Result<(), LibraryError> {
         let _alone = self.retaining.lock().await;
+        self.drop_originals().await?;
         // What was deleted counts as free at once, though a reader may hold the file for a while.
         let (mut freed, mut expected) = (0, None);
         loop {

@@ -45,7 +45,7 @@ impl Library {
     }
 
     /// A JPEG of the recording, or why there is none.
-    async fn picture(&self, id: &str) -> Result<Result<Bytes, String>, LibraryError> {
+    pub(super) async fn picture(&self, id: &str) -> Result<Result<Bytes, String>, LibraryError> {
         let wanted = id.to_owned();
         let read = move |db: &Connection| -> Result<_, StoreError> {
             let rendition = media::fullest(db, &wanted)?;

@@ -3,6 +3,8 @@
 pub mod aac;
 pub mod camera;
 pub mod captions;
+pub mod collate;
+pub mod fit;
 pub mod flv;
 pub mod fragment;
 pub mod h264;

@@ -68,6 +68,10 @@ pub enum Task {
     /// Put small pictures of a recording on one sheet, as [`ToWorker::Still`] brings them; at the stop, send it as
     /// [`FromWorker::Snapshot`].
     Sheet(Sheet),
+    /// Read in the file that is the worker's standard output, as fast as it goes: send [`FromWorker::Length`], an init, parts of one
+    /// rendition from 1 s on, [`FromWorker::Ended`], or a fatal [`FromWorker::Error`]; exit. What is H.264 and AAC already is passed
+    /// on unless `encode` says that this did not work out ([`ErrorCode::CannotPass`]).
+    Import { encode: bool },
     /// Time each encoder that exists at 1280x720; send [`FromWorker::Encoders`]; exit 0.
     Encoders,
 }
@@ -171,6 +175,10 @@ pub enum FromWorker {
         renditions: u8,
         reason: Option<Reason>,
     },
+    /// How long a file says that it lasts, milliseconds.
+    Length {
+        ms: u64,
+    },
     Devices(Vec<Device>),
     Encoders(Vec<EncoderSpeed>),
     /// Something went wrong; with `fatal` the worker exits next.
@@ -179,7 +187,7 @@ pub enum FromWorker {
         message: String,
         fatal: bool,
     },
-    /// Answer to [`ToWorker::Stop`]: no part follows.
+    /// Answer to [`ToWorker::Stop`], or the end of a file: no part follows.
     Ended,
 }
 
@@ -307,6 +315,12 @@ pub enum ErrorCode {
     NoVideo,
     /// The publisher's media cannot be understood.
     BadMedia,
+    /// A file is no video and no sound.
+    NoMedia,
+    /// A file is longer than a day.
+    TooLong,
+    /// A file can be played, but not be passed on as it is.
+    CannotPass,
     /// The pipeline failed.
     Pipeline,
     /// The parent speaks another version.

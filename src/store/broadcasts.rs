@@ -186,7 +186,11 @@ pub struct Filter {
 }
 
 pub fn list(connection: &Connection, filter: &Filter) -> Result<Vec<Broadcast>> {
-    let mut sql = format!("SELECT {COLUMNS} FROM broadcasts b WHERE (b.trashed_at IS NOT NULL) = ?");
+    // What is still being read in is not there yet.
+    let mut sql = format!(
+        "SELECT {COLUMNS} FROM broadcasts b WHERE (b.trashed_at IS NOT NULL) = ?
+         AND NOT EXISTS (SELECT 1 FROM imports i WHERE i.broadcast_id = b.id AND i.state = 'working')"
+    );
     let mut values: Vec<rusqlite::types::Value> = vec![i64::from(filter.trashed).into()];
     if !filter.hidden_too {
         sql.push_str(" AND b.hidden = 0");

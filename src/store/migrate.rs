@@ -15,7 +15,8 @@ const SCRIPTS: &[M<'static>] = &[
     M::up(include_str!("../../migrations/0003_room.sql")),
     M::up(include_str!("../../migrations/0004_reels.sql")),
     M::up(include_str!("../../migrations/0005_captions.sql")),
-    M::up(include_str!("../../migrations/0006_sprites.sql")),
+    M::up(include_str!("../../migrations/0006_imports.sql")),
+    M::up(include_str!("../../migrations/0007_sprites.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(SCRIPTS);
 
@@ -91,6 +92,22 @@ mod tests {
             let kept: i64 = upgraded.query_row("SELECT count(*) FROM settings", [], |row| row.get(0)).unwrap();
             assert_eq!(kept, i64::from(version >= 1));
         }
+    }
+
+    #[test]
+    fn a_file_is_a_source_and_what_is_none_is_refused() {
+        let connection = crate::store::testing::memory();
+        let insert = |kind: &str| {
+            let sql = "INSERT INTO broadcasts (id, title, audience, state, source, source_kind, created_at)
+                VALUES (?1, 't', 'public', 'ended', 's', ?1, 0)";
+            connection.execute(sql, [kind])
+        };
+        for kind in ["camera", "rtmp", "test", "file"] {
+            assert_eq!(insert(kind), Ok(1), "{kind}");
+        }
+        assert!(insert("other").is_err());
+        let whole: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+        assert_eq!(whole, "ok");
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub mod broadcasts;
 pub mod captions;
 pub mod db;
 pub mod error;
+pub mod imports;
 pub mod media;
 mod migrate;
 pub mod secret;

@@ -11,6 +11,7 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 
 use crate::accounts::Invalid;
+use crate::library::imports::ImportError;
 use crate::library::uploads::UploadError;
 use crate::library::vod::LibraryError;
 use crate::media::captions::CaptionsError;
@@ -274,6 +275,22 @@ impl From<UploadError> for Problem {
         match field {
             Some(field) => problem.field(field),
             None => problem,
+        }
+    }
+}
+
+impl From<ImportError> for Problem {
+    fn from(error: ImportError) -> Problem {
+        let word = match &error {
+            ImportError::NotFound => return Problem::new(Code::NotFound, error.to_string()),
+            ImportError::Over => "import_over",
+            ImportError::NotRefused => "import_not_refused",
+            ImportError::Gone => "import_gone",
+            ImportError::Store(_) => "",
+        };
+        match error {
+            ImportError::Store(error) => error.into(),
+            error => Problem::new(Code::Other(StatusCode::CONFLICT, word), error.to_string()),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod admin;
 pub mod captions;
+mod imports;
 mod problems;
 mod site;
 mod studio;

@@ -20,6 +20,7 @@ use super::wire::Wire;
 use super::{api, assets, csrf, envelope, guard, health, input, live, media, site, studio};
 use crate::broadcast::Studio;
 use crate::library::Library;
+use crate::library::imports::Imports;
 use crate::library::uploads::Uploads;
 use crate::people::{Accounts, StreamKeys};
 
@@ -31,6 +32,7 @@ pub struct Services {
     pub studio: Studio,
     pub library: Library,
     pub uploads: Uploads,
+    pub imports: Imports,
     pub pins: Pins,
     pub rtmp_port: Option<RtmpPort>,
 }
@@ -110,6 +112,7 @@ fn configure(config: &mut ServiceConfig, services: &Services) {
         .app_data(Data::new(services.studio.clone()))
         .app_data(Data::new(services.library.clone()))
         .app_data(Data::new(services.uploads.clone()))
+        .app_data(Data::new(services.imports.clone()))
         .app_data(Data::new(services.pins.clone()));
     if let Some(port) = services.rtmp_port {
         config.app_data(port);

@@ -2,4 +2,5 @@
 //! does inside is `capture`; what it says is `media::protocol`.
 
 pub mod process;
+pub mod sandbox;
 pub mod supervisor;

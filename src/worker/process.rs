@@ -1,5 +1,6 @@
 //! One worker process and the socket to it. Starting and stopping only; when to do so is the supervisor's.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::pin;
@@ -32,14 +33,23 @@ pub struct Sender(FramedWrite<OwnedWriteHalf, LengthDelimitedCodec>);
 impl Worker {
     /// Starts this very executable as `siaran worker capture`, with one end of a socketpair as its standard input.
     pub fn spawn() -> io::Result<Worker> {
+        Self::spawn_as("capture", Stdio::null())
+    }
+
+    /// Starts one that is shut in, `siaran worker import`, for what strangers made. It may read `file`, which is its standard output.
+    pub fn spawn_shut_in(file: Option<File>) -> io::Result<Worker> {
+        Self::spawn_as("import", file.map_or_else(Stdio::null, Stdio::from))
+    }
+
+    fn spawn_as(kind: &str, stdout: Stdio) -> io::Result<Worker> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         // The file behind this name is the one that runs, even when an update has replaced it on the disk meanwhile.
         let child = Command::new("/proc/self/exe")
             .arg0("siaran")
-            .args(["worker", "capture"])
+            .args(["worker", kind])
             .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::null())
+            .stdout(stdout)
             .kill_on_drop(true)
             // Ctrl-C is for the parent, which closes its broadcasts before it lets its workers go.
             .process_group(0)
@@ -101,7 +111,12 @@ pub async fn ask_with<T>(
     patience: Duration,
     mut pick: impl FnMut(FromWorker) -> Option<T>,
 ) -> Option<T> {
-    let mut worker = Worker::spawn().ok()?;
+    let worker = match task {
+        // What is decoded may have come in a file.
+        Task::Picture { .. } | Task::Sheet(_) => Worker::spawn_shut_in(None),
+        _ => Worker::spawn(),
+    };
+    let mut worker = worker.ok()?;
     let start = Start { version: VERSION, base_ns: clock::monotonic_ns(), task };
     let answer = tokio::time::timeout(patience, async {
         worker.sender.send(&ToWorker::Start(start)).await.ok()?;

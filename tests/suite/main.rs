@@ -13,6 +13,7 @@ mod command;
 mod disk_faults;
 mod fsck_faults;
 mod hundred_hours;
+mod imports;
 mod live_playlist;
 mod open_pages;
 mod packager;

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod broadcasts;
 pub mod captions;
+pub mod imports;
 pub mod session;
 pub mod storage;
 pub mod stream_keys;
@@ -70,6 +71,9 @@ pub struct ProblemBody {
     uploads::head,
     uploads::patch,
     uploads::delete,
+    imports::list,
+    imports::cancel,
+    imports::retry,
     storage::storage,
     storage::set_retention,
     storage::empty_trash,
@@ -83,6 +87,7 @@ pub fn configure(config: &mut actix_web::web::ServiceConfig) {
     accounts::configure(config);
     broadcasts::configure(config);
     captions::configure(config);
+    imports::configure(config);
     stream_keys::configure(config);
     storage::configure(config);
     uploads::configure(config);

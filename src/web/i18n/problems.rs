@@ -122,6 +122,48 @@ const PROBLEMS: &[(&str, &str, &str)] = &[
         "The name of this file cannot be used. Rename it first.",
     ),
     ("no_room", "Ruang tidak cukup untuk merekam siaran ini.", "There is not enough room to record this broadcast."),
+    (
+        "import_no_room",
+        "Ruang belum cukup untuk berkas ini. Ia dibaca begitu ada ruang.",
+        "There is not enough room for this file. It is read in as soon as there is.",
+    ),
+    ("import_empty", "Berkas ini kosong.", "This file is empty."),
+    (
+        "import_no_media",
+        "Berkas ini bukan video atau rekaman suara.",
+        "This file is neither a video nor a sound recording.",
+    ),
+    (
+        "import_unsupported",
+        "Jenis video atau suara di dalamnya tidak dikenal, atau dikunci.",
+        "The kind of video or sound in it is not known, or it is locked.",
+    ),
+    (
+        "import_damaged",
+        "Berkas ini rusak atau terpotong. Salin sekali lagi dari aslinya.",
+        "This file is damaged or cut off. Copy it again from the original.",
+    ),
+    (
+        "import_incomplete",
+        "Berkas ini rusak atau terpotong: rekamannya berisi apa yang masih terbaca.",
+        "This file is damaged or cut off: the recording has what could still be read.",
+    ),
+    ("import_too_long", "Berkas ini lebih dari 24 jam.", "This file is longer than 24 hours."),
+    (
+        "import_changed",
+        "Berkas ini masih diubah selagi dibaca. Coba lagi setelah selesai disalin.",
+        "This file was still being changed while it was read. Try again when it is copied in full.",
+    ),
+    ("import_gone", "Berkas ini tidak ada lagi atau tidak boleh dibaca.", "This file is gone, or may not be read."),
+    ("import_crashed", "Pembaca berkas berhenti karena berkas ini.", "This file makes the program that reads it fail."),
+    ("import_stalled", "Berkas ini tidak dapat dibaca sampai selesai.", "This file cannot be read to its end."),
+    ("import_failed", "Berkas ini tidak dapat dibaca.", "This file cannot be read in."),
+    ("import_over", "Berkas ini sudah selesai atau dibatalkan.", "This file is done or cancelled already."),
+    (
+        "import_not_refused",
+        "Hanya berkas yang ditolak atau dibatalkan dapat dicoba lagi.",
+        "Only a file that was refused or cancelled can be tried again.",
+    ),
     ("last_admin", "Pengelola terakhir yang aktif harus tetap pengelola.", "The last active admin must stay an admin."),
     (
         "too_many_keys",

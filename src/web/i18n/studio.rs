@@ -30,6 +30,7 @@ texts! {
     studio_source_camera = "Kamera", "Camera";
     studio_source_rtmp = "Dari jaringan", "From the network";
     studio_source_test_label = "Gambar uji", "Test picture";
+    studio_source_file = "Dari berkas", "From a file";
     studio_source_test = "Dengan jam dan nada, selalu tersedia", "With a clock and a tone, always there";
     studio_source_untouched = "dikirim apa adanya, tanpa dikodekan ulang", "sent as it is, without encoding again";
     studio_source_not_ready = "belum siap", "not ready";

@@ -4,6 +4,7 @@ use askama::Template;
 
 use super::{Audience, AudienceWords as _, Field, Site, State, Track};
 pub use crate::accounts::Role;
+use crate::base::terms::ImportState;
 use crate::web::api::storage::RuleName;
 use crate::web::i18n::Lang;
 
@@ -169,6 +170,57 @@ pub struct RecordingRow {
     pub pinned: bool,
     pub recorded: bool,
     pub thumbnail: bool,
+}
+
+/// Cancels by `/admin/imports/{id}/cancel`, tries again by `/admin/imports/{id}/retry`.
+#[derive(Template)]
+#[template(path = "admin/imports.html")]
+pub struct Imports {
+    pub site: Site,
+    pub rows: Vec<ImportRow>,
+    /// Query string of the next page.
+    pub older: Option<String>,
+}
+
+pub struct ImportRow {
+    pub id: String,
+    /// The file's.
+    pub name: String,
+    pub size: u64,
+    pub state: ImportState,
+    /// Hundredths.
+    pub progress: u32,
+    /// A sentence in the page's language.
+    pub reason: Option<String>,
+    pub broadcast_id: Option<String>,
+    pub at_ms: i64,
+}
+
+impl Imports {
+    /// Anything changes by itself.
+    fn under_way(&self) -> bool {
+        self.rows.iter().any(ImportRow::under_way)
+    }
+}
+
+impl ImportRow {
+    fn under_way(&self) -> bool {
+        matches!(self.state, ImportState::Waiting | ImportState::Working)
+    }
+
+    fn can_be_retried(&self) -> bool {
+        matches!(self.state, ImportState::Refused | ImportState::Cancelled)
+    }
+
+    fn words(&self, t: Lang) -> &'static str {
+        match self.state {
+            ImportState::Waiting => t.imports_waiting(),
+            ImportState::Working => t.imports_working(),
+            ImportState::Done => t.imports_done(),
+            ImportState::Refused => t.imports_refused(),
+            ImportState::Cancelled => t.imports_cancelled(),
+        }
+    }
 }
 
 /// Posts `title`, `description`, `tags` (comma separated), `audience`, `hidden` and `pinned` (`1` or absent) to

@@ -76,10 +76,11 @@ impl Site {
     }
 
     /// Address, icon and name of each admin page.
-    fn admin_tabs(&self) -> [(&'static str, &'static str, &'static str); 4] {
+    fn admin_tabs(&self) -> [(&'static str, &'static str, &'static str); 5] {
         [
             ("/admin", "layout-dashboard", self.t.admin_tab_overview()),
             ("/admin/recordings", "film", self.t.admin_tab_recordings()),
+            ("/admin/imports", "download", self.t.admin_tab_imports()),
             ("/admin/accounts", "users-round", self.t.admin_tab_accounts()),
             ("/admin/trash", "trash-2", self.t.admin_tab_trash()),
         ]

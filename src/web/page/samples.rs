@@ -12,6 +12,7 @@ use super::tv::{Qr, Tv, TvLive};
 use super::upload::{Unfinished, Upload};
 use super::watch::{Watch, WatchPin};
 use super::*;
+use crate::base::terms::ImportState;
 use crate::broadcast::actor::Wellbeing;
 use crate::media::protocol::DeviceFormat;
 use crate::web::api::storage::RuleName;
@@ -254,6 +255,30 @@ fn trash(t: Lang) -> Trash {
     Trash { site: site(t, "/admin/trash", "admin"), rows: rows.collect(), size: 420_000_000 }
 }
 
+fn imports(t: Lang) -> Imports {
+    let row = |id: &str, name: &str, state, reason: Option<&str>| ImportRow {
+        id: id.into(),
+        name: name.into(),
+        size: 812_000_000,
+        state,
+        progress: 42,
+        reason: reason.and_then(|code| t.problem(code)).map(String::from),
+        broadcast_id: (state == ImportState::Done).then(|| "sample1".into()),
+        at_ms: NOW - 5 * 60_000,
+    };
+    Imports {
+        site: site(t, "/admin/imports", "admin"),
+        rows: vec![
+            row("i1", "<b>demam</b> pada anak.mov", ImportState::Waiting, Some("import_no_room")),
+            row("i2", "Senam hamil.mkv", ImportState::Working, None),
+            row("i3", "Cuci tangan.mp4", ImportState::Done, Some("import_incomplete")),
+            row("i4", "jadwal.pdf", ImportState::Refused, Some("import_no_media")),
+            row("i5", "Kelas ibu.mp3", ImportState::Cancelled, None),
+        ],
+        older: Some("after=i5".into()),
+    }
+}
+
 fn recording(t: Lang) -> RecordingEdit {
     RecordingEdit {
         site: site(t, "/admin/recordings/sample1", "admin"),
@@ -402,6 +427,8 @@ fn pages(t: Lang) -> Vec<(&'static str, String)> {
         ("admin", show(&overview(t))),
         ("admin_accounts", show(&accounts(t))),
         ("admin_recordings", show(&recordings(t))),
+        ("admin_imports", show(&imports(t))),
+        ("admin_imports_none", show(&Imports { rows: vec![], older: None, ..imports(t) })),
         ("admin_recording", show(&recording(t))),
         ("admin_captions", show(&captions(t, false))),
         ("admin_captions_new", show(&captions(t, true))),

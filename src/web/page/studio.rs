@@ -117,6 +117,7 @@ impl SourceWords for Source {
             SourceKind::Camera => "camera",
             SourceKind::Rtmp => "network",
             SourceKind::Test => "tv",
+            SourceKind::File => "film",
         }
     }
 
@@ -126,6 +127,7 @@ impl SourceWords for Source {
             SourceKind::Camera => t.studio_source_camera(),
             SourceKind::Rtmp => t.studio_source_rtmp(),
             SourceKind::Test => t.studio_source_test(),
+            SourceKind::File => t.studio_source_file(),
         };
         let mut parts = vec![kind.to_owned()];
         parts.extend(self.formats.first().map(|best| {

@@ -138,6 +138,8 @@ fn done(t: Lang, query: &str) -> Option<&'static str> {
         "captions_deleted" => t.done_captions_deleted(),
         "uploaded" => t.done_uploaded(),
         "upload_deleted" => t.done_upload_deleted(),
+        "import_cancelled" => t.done_import_cancelled(),
+        "import_retried" => t.done_import_retried(),
         "ended" => t.air_ended(),
         _ => return None,
     })

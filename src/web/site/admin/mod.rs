@@ -2,6 +2,7 @@
 
 mod accounts;
 pub mod captions;
+mod imports;
 mod recordings;
 
 use actix_web::HttpResponse;
@@ -33,6 +34,7 @@ pub fn configure(config: &mut ServiceConfig) {
     accounts::configure(config);
     recordings::configure(config);
     captions::configure(config);
+    imports::configure(config);
 }
 
 async fn overview(
@@ -127,13 +129,15 @@ fn activity(t: Lang, entry: Entry) -> Activity {
         "captions.put" => t.act_captions_put(),
         "captions.delete" => t.act_captions_delete(),
         "upload.begin" => t.act_upload_begin(),
+        "import.cancel" => t.act_import_cancel(),
+        "import.retry" => t.act_import_retry(),
         "retention.set" => t.act_retention_set(),
         other => other,
     };
-    // What is named by an id says nothing to a reader; the detail of a key is its label, of an upload its name.
+    // What is named by an id says nothing to a reader; the detail of a key is its label, that of a file its name.
     let about = match entry.action.split('.').next() {
         Some("account") => entry.subject.as_str(),
-        Some("stream_key" | "upload") => entry.detail.as_str(),
+        Some("stream_key" | "upload" | "import") => entry.detail.as_str(),
         Some("captions") => own_name(&entry.detail),
         _ => "",
     };

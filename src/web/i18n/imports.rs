@@ -1,0 +1,29 @@
+//! Texts of files that are read in.
+
+use super::{phrases, texts};
+
+texts! {
+    admin_tab_imports = "Impor", "Imports";
+    imports_title = "Impor", "Imports";
+    imports_lead = "Salin berkas video atau suara ke folder “import” di data siaran. Setiap berkas menjadi rekaman, mula-mula hanya untuk petugas.",
+        "Copy video or sound files into the folder “import” of siaran’s data. Each becomes a recording, for staff alone at first.";
+    imports_none = "Belum ada berkas.", "There have been no files yet.";
+    imports_refresh = "Muat ulang", "Refresh";
+    imports_waiting = "Menunggu", "Waiting";
+    imports_working = "Sedang dibaca", "Being read in";
+    imports_done = "Selesai", "Done";
+    imports_refused = "Ditolak", "Refused";
+    imports_cancelled = "Dibatalkan", "Cancelled";
+    imports_cancel = "Batalkan", "Cancel";
+    imports_retry = "Coba lagi", "Try again";
+    imports_audience = "Atur siapa yang boleh menonton", "Say who may watch";
+    done_import_cancelled = "Berkas dibatalkan. Berkasnya masih ada dan dapat dicoba lagi.",
+        "The file was given up. It is kept, and can be tried again.";
+    done_import_retried = "Berkas dicoba lagi.", "The file is tried again.";
+    act_import_cancel = "Membatalkan impor", "Cancelled an import";
+    act_import_retry = "Mencoba lagi impor", "Tried an import again";
+}
+
+phrases! {
+    imports_progress(percent: u32) = format!("{percent} %"), format!("{percent} %");
+}

@@ -1,0 +1,306 @@
+//! Files that are read in: what is passed on as it is, what is encoded anew, what is refused and why; kills, crashes, cancelling.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use crate::power::fsck;
+use crate::server::{self, SMALL, Server, until};
+use crate::tools;
+
+const PICTURE: &str = "testsrc2=size=320x180:rate=25:duration=4";
+const SOUND: &str = "sine=frequency=440:sample_rate=48000:duration=4";
+
+/// What becomes of a file.
+enum Fate {
+    /// The picture is the file's own, frame by frame.
+    Copied,
+    /// It is encoded; its size.
+    Encoded(u64, u64),
+    Refused(&'static str),
+    /// There is a recording of what is left of it.
+    Incomplete,
+}
+use Fate::{Copied, Encoded, Incomplete, Refused};
+
+/// Runs ffmpeg on inputs and options that are parted by spaces.
+fn ffmpeg(arguments: &str, output: &Path) {
+    let made = Command::new("ffmpeg").args(["-v", "error", "-y"]).args(arguments.split(' ')).arg(output).output();
+    let made = made.expect("ffmpeg is installed");
+    assert!(made.status.success(), "{arguments}: {}", String::from_utf8_lossy(&made.stderr));
+}
+
+/// A hash of each decoded frame of the picture.
+fn frames(input: &str) -> Vec<String> {
+    let output = Command::new("ffmpeg")
+        .args([
+            "-v",
+            "error",
+            "-protocol_whitelist",
+            "file,http,tcp",
+            "-i",
+            input,
+            "-map",
+            "0:v",
+            "-fps_mode",
+            "passthrough",
+        ])
+        .args(["-f", "framemd5", "-"])
+        .output()
+        .expect("ffmpeg is installed");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let hashes = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.rsplit(',').next());
+    hashes.map(|hash| hash.trim().to_owned()).collect()
+}
+
+fn imports(server: &Server) -> Vec<Value> {
+    server.get("/imports?limit=200")["items"].as_array().expect("a list").clone()
+}
+
+fn import(server: &Server, name: &str) -> Option<Value> {
+    imports(server).into_iter().find(|import| import["name"] == name)
+}
+
+/// Waits until the file's import is over.
+fn outcome(server: &Server, name: &str) -> Value {
+    until(&format!("{name} to be over"), || {
+        import(server, name)
+            .filter(|import| !["waiting", "working"].contains(&import["state"].as_str().expect("a state")))
+    })
+}
+
+fn folder(server: &Server, place: &str) -> PathBuf {
+    server.data.path().join("import").join(place)
+}
+
+/// Puts a file into the import folder as a whole.
+fn hand_in(server: &Server, file: &Path) {
+    let name = file.file_name().expect("a name");
+    let beside = server.data.path().join("on its way");
+    fs::copy(file, &beside).expect("room");
+    fs::rename(beside, folder(server, "").join(name)).expect("one disk");
+}
+
+fn seconds(server: &Server, id: &str) -> f64 {
+    server.broadcast(id)["duration_s"].as_f64().expect("a number")
+}
+
+/// Makes a recording public and plays it to its end in every way.
+fn play(server: &Server, id: &str, name: &str) -> String {
+    let (status, _) = server.call("PATCH", &format!("/broadcasts/{id}"), Some(json!({"audience": "public"})));
+    assert_eq!(status, 200);
+    server::decode(server, id);
+    let download = server.fetch(&format!("/media/{id}/download.mp4"));
+    let file = tools::write(server.data.path(), &format!("{name}.download.mp4"), &download);
+    tools::decode(tools::as_text(&file));
+    tools::as_text(&file).to_owned()
+}
+
+#[test]
+fn each_kind_of_file_is_read_in_or_refused_with_the_reason() {
+    let server = Server::start(SMALL);
+    let made = tempfile::tempdir().expect("a temporary directory");
+    let path = |name: &str| made.path().join(name);
+    let both = format!("-f lavfi -i {PICTURE} -f lavfi -i {SOUND}");
+    let h264 = "-c:v libx264 -pix_fmt yuv420p -g 50 -bf 2";
+    let kinds: Vec<(&str, String, Fate)> = vec![
+        ("Cuci_tangan.mp4", format!("{both} {h264} -c:a aac"), Copied),
+        ("baseline.mov", format!("{both} {h264} -profile:v baseline -c:a aac"), Copied),
+        ("ms.mkv", format!("{both} {h264} -c:a aac"), Copied),
+        ("surround.mkv", format!("{both} {h264} -ac 6 -c:a ac3"), Copied),
+        ("ten bits.mp4", format!("{both} -c:v libx264 -pix_fmt yuv420p10le -c:a aac"), Encoded(320, 180)),
+        (
+            "hevc.mkv",
+            format!("{both} -c:v libx265 -x265-params log-level=none -pix_fmt yuv420p10le -c:a libopus"),
+            Encoded(320, 180),
+        ),
+        (
+            "vp9.webm",
+            format!("{both} -c:v libvpx-vp9 -deadline realtime -cpu-used 8 -c:a libvorbis"),
+            Encoded(320, 180),
+        ),
+        ("old.avi", format!("{both} -c:v mpeg4 -c:a libmp3lame"), Encoded(320, 180)),
+        (
+            "odd.avi",
+            String::from("-f lavfi -i testsrc2=size=333x251:rate=50:duration=4 -c:v mjpeg -pix_fmt yuvj420p"),
+            Encoded(334, 252),
+        ),
+        (
+            "rare.mp4",
+            String::from("-f lavfi -i testsrc2=size=160x90:rate=5:duration=20 -c:v libx264 -pix_fmt yuv420p -g 1000"),
+            Encoded(160, 90),
+        ),
+        ("only sound.mp3", format!("-f lavfi -i {SOUND} -c:a libmp3lame"), Encoded(640, 360)),
+        ("only aac.m4a", format!("-f lavfi -i {SOUND} -c:a aac"), Encoded(640, 360)),
+    ];
+    for (name, arguments, _) in &kinds {
+        ffmpeg(arguments, &path(name));
+    }
+    ffmpeg(&format!("-i {} -c copy -metadata:s:v:0 rotate=90", path("baseline.mov").display()), &path("upright.mov"));
+    ffmpeg(&format!("-i {} -c copy -movflags +faststart", path("Cuci_tangan.mp4").display()), &path("fast.mp4"));
+    let half = |from: &str, to: &str| {
+        let whole = fs::read(path(from)).expect("it is made");
+        fs::write(path(to), &whole[..whole.len() * 3 / 4]).expect("room");
+    };
+    half("Cuci_tangan.mp4", "cut.mp4");
+    half("fast.mp4", "cut fast.mp4");
+    fs::write(path("empty.mp4"), b"").expect("room");
+    fs::write(path("text.mp4"), "Bukan video.\n".repeat(500)).expect("room");
+    fs::write(path("noise.mkv"), (0..90_000u32).map(|n| (n.wrapping_mul(n) >> 7) as u8).collect::<Vec<_>>())
+        .expect("room");
+    let mut all: Vec<(&str, Fate)> = kinds.into_iter().map(|(name, _, fate)| (name, fate)).collect();
+    all.extend([
+        ("upright.mov", Encoded(180, 320)),
+        ("cut.mp4", Refused("import_damaged")),
+        ("cut fast.mp4", Incomplete),
+        ("empty.mp4", Refused("import_empty")),
+        ("text.mp4", Refused("import_no_media")),
+        ("noise.mkv", Refused("import_no_media")),
+    ]);
+    for (name, _) in &all {
+        hand_in(&server, &path(name));
+    }
+    for (name, fate) in &all {
+        let found = outcome(&server, name);
+        let reason = found["reason"].as_str().unwrap_or_default();
+        if let Refused(code) = fate {
+            assert_eq!((&found["state"], reason), (&json!("refused"), *code), "{name}");
+            assert_eq!(found["broadcast_id"], Value::Null);
+            let kept = until("it to be put away", || fs::read(folder(&server, "refused").join(name)).ok());
+            assert_eq!(kept, fs::read(path(name)).expect("it is made"), "{name}");
+            continue;
+        }
+        assert_eq!(found["state"], "done", "{name}: {found}");
+        let id = found["broadcast_id"].as_str().expect("a recording");
+        until("it to be put away", || folder(&server, "done").join(name).exists().then_some(()));
+        let broadcast = server.broadcast(id);
+        assert_eq!((&broadcast["audience"], &broadcast["source_kind"]), (&json!("staff"), &json!("file")), "{name}");
+        let download = play(&server, id, name);
+        until("its thumbnail", || server.broadcast(id)["thumbnail_url"].is_string().then_some(()));
+        let source = path(name);
+        let lasts = tools::duration(tools::as_text(&source));
+        if matches!(fate, Incomplete) {
+            assert_eq!(reason, "import_incomplete", "{name}");
+            assert!((1.5..4.0).contains(&seconds(&server, id)), "{name}: {}", seconds(&server, id));
+            continue;
+        }
+        assert_eq!(reason, "", "{name}");
+        assert!((seconds(&server, id) - lasts).abs() < 0.15, "{name}: {} of {lasts}", seconds(&server, id));
+        let rendition = &broadcast["renditions"][0];
+        match fate {
+            Copied => assert_eq!(frames(&download), frames(tools::as_text(&source)), "{name}: the same pictures"),
+            Encoded(width, height) => {
+                assert_eq!((&rendition["width"], &rendition["height"]), (&json!(width), &json!(height)), "{name}");
+            }
+            _ => {}
+        }
+        let has_sound = tools::codecs(tools::as_text(&source)).len() > 1 || name.starts_with("only");
+        assert_eq!(rendition["codecs"].as_str().expect("codecs").contains("mp4a.40.2"), has_sound, "{name}");
+    }
+    assert_eq!(
+        server.broadcast(outcome(&server, "Cuci_tangan.mp4")["broadcast_id"].as_str().expect("an id"))["title"],
+        "Cuci tangan"
+    );
+    let page = server.admin.get_with("/admin/imports", &[("accept", "text/html"), ("accept-language", "en")]).text();
+    assert!(page.contains("noise.mkv") && page.contains("This file is neither a video nor a sound recording."));
+    assert_eq!(fs::read_dir(folder(&server, "working")).expect("a folder").count(), 0);
+    fsck(server.data.path());
+}
+
+/// A file that takes some seconds to be encoded.
+fn long(folder: &Path, name: &str) -> PathBuf {
+    let file = folder.join(name);
+    ffmpeg("-f lavfi -i testsrc2=size=640x360:rate=25:duration=60 -c:v mpeg4 -q:v 5", &file);
+    file
+}
+
+/// The worker that reads a file in, once it has got somewhere.
+fn reader(server: &Server, name: &str) -> Pid {
+    until("a worker to read it", || {
+        let import = import(server, name)?;
+        assert!(import["state"] == "working" || import["state"] == "waiting", "{import}");
+        import["progress"].as_f64().filter(|progress| *progress > 0.0)?;
+        server.workers().into_iter().find(|worker| {
+            let line = fs::read(format!("/proc/{}/cmdline", worker.as_raw_nonzero())).unwrap_or_default();
+            line.split(|byte| *byte == 0).any(|word| word == b"import")
+        })
+    })
+}
+
+#[test]
+fn a_kill_in_the_middle_leaves_nothing_behind_and_a_crash_of_the_reader_is_told() {
+    let mut server = Server::start(SMALL);
+    let made = tempfile::tempdir().expect("a temporary directory");
+    let file = long(made.path(), "lecture.avi");
+    hand_in(&server, &file);
+    let worker = reader(&server, "lecture.avi");
+    for task in fs::read_dir(format!("/proc/{}/task", worker.as_raw_nonzero())).expect("it runs") {
+        let status = fs::read_to_string(task.expect("a thread").path().join("status")).unwrap_or_default();
+        assert!(status.is_empty() || (status.contains("Seccomp:\t2") && status.contains("NoNewPrivs:\t1")), "{status}");
+    }
+    assert_eq!(server.get("/broadcasts")["items"], json!([]), "what is half made is not there yet");
+    server.kill();
+
+    let mut server = Server::start_on(&server.data, SMALL);
+    let crashed = reader(&server, "lecture.avi");
+    kill_process(crashed, Signal::KILL).expect("it runs");
+    let again = until("another worker", || Some(reader(&server, "lecture.avi")).filter(|worker| *worker != crashed));
+    kill_process(again, Signal::KILL).expect("it runs");
+    let found = outcome(&server, "lecture.avi");
+    assert_eq!((&found["state"], &found["reason"]), (&json!("refused"), &json!("import_crashed")));
+    assert_eq!(server.get("/broadcasts")["items"], json!([]));
+    let reels = || fs::read_dir(server.data.path().join("reels")).expect("a folder").count();
+    assert_eq!(reels(), 0, "nothing is left of what was half made");
+    fsck(server.data.path());
+
+    let act = |act: &str| {
+        let id = found["id"].as_str().expect("an id");
+        server.call("POST", &format!("/imports/{id}/{act}"), None)
+    };
+    until("it to be put away", || (act("retry").0 == 200).then_some(()));
+    reader(&server, "lecture.avi");
+    assert_eq!(act("retry").1["code"], "import_not_refused");
+    assert_eq!(act("cancel").0, 200);
+    assert_eq!(outcome(&server, "lecture.avi")["state"], "cancelled");
+    assert_eq!(act("cancel").1["code"], "import_over");
+    assert_eq!(reels(), 0);
+    until("it to be tried again", || (act("retry").0 == 200).then_some(()));
+    let done = outcome(&server, "lecture.avi");
+    assert_eq!((&done["state"], &done["reason"]), (&json!("done"), &Value::Null));
+    let id = done["broadcast_id"].as_str().expect("a recording");
+    assert!((seconds(&server, id) - 60.0).abs() < 0.1, "{}", seconds(&server, id));
+    play(&server, id, "lecture");
+    assert_eq!(server.get("/broadcasts")["items"].as_array().map(Vec::len), Some(1));
+    assert_eq!(server.terminate(), Some(0));
+    fsck(server.data.path());
+}
+
+#[test]
+fn a_file_that_is_still_being_copied_is_left_alone() {
+    let server = Server::start(SMALL);
+    let made = tempfile::tempdir().expect("a temporary directory");
+    let file = made.path().join("slow.mp4");
+    ffmpeg(&format!("-f lavfi -i {PICTURE} -c:v libx264 -pix_fmt yuv420p"), &file);
+    let whole = fs::read(&file).expect("it is made");
+    let mut copy = fs::File::create(folder(&server, "").join("slow.mp4")).expect("room");
+    fs::write(folder(&server, "").join("other.mp4.part"), &whole).expect("room");
+    let (first, rest) = whole.split_at(whole.len() / 2);
+    copy.write_all(first).expect("room");
+    std::thread::sleep(Duration::from_secs(4));
+    assert_eq!(imports(&server), Vec::<Value>::new());
+    copy.write_all(rest).expect("room");
+    drop(copy);
+    assert_eq!(outcome(&server, "slow.mp4")["state"], "done");
+    // The same name again is another file, and nothing is overwritten.
+    hand_in(&server, &file);
+    until("the second to be done", || {
+        let done = imports(&server).into_iter().filter(|import| import["state"] == "done").count();
+        (done == 2 && folder(&server, "done").join("slow-2.mp4").exists()).then_some(())
+    });
+    assert_eq!(imports(&server).len(), 2, "what says that it is a part is none");
+}
