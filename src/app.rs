@@ -166,7 +166,7 @@ async fn scrub(library: Library, studio: Studio) {
     }
 }
 
-/// Makes the thumbnails and sprites that are missing at the start and after each broadcast, one at a time, while nobody broadcasts.
+/// Makes the thumbnails and sprites that are missing at the start and after each broadcast or import, one at a time, while nobody broadcasts.
 async fn make_pictures(library: Library, studio: Studio) {
     let mut on_air = studio.on_air();
     let mut hopeless = HashSet::new();
@@ -184,8 +184,9 @@ async fn make_pictures(library: Library, studio: Studio) {
             Ok(false) => {}
             Err(error) => tracing::error!(%error, "missing pictures cannot be made"),
         }
-        if on_air.changed().await.is_err() {
-            return;
+        tokio::select! {
+            changed = on_air.changed() => if changed.is_err() { return },
+            () = library.until_added() => {}
         }
     }
 }

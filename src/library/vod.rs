@@ -120,6 +120,8 @@ pub struct Library {
     pub(super) retaining: Arc<tokio::sync::Mutex<()>>,
     /// The rule or the trash has changed.
     pub(super) look_now: Arc<tokio::sync::Notify>,
+    /// There is a recording that was not on air.
+    pub(super) added: Arc<tokio::sync::Notify>,
     pub(super) reel_age: Duration,
 }
 
@@ -145,6 +147,7 @@ impl Library {
             reel_age: Duration::from_secs(u64::from(config.reel_s)),
             retaining: Arc::default(),
             look_now: Arc::default(),
+            added: Arc::default(),
         }
     }
 
@@ -238,6 +241,11 @@ impl Library {
             pieces.push(FileRange { file, offset: location.offset, length: location.length });
         }
         Ok(pieces)
+    }
+
+    /// Waits for a recording that was not on air.
+    pub async fn until_added(&self) {
+        self.added.notified().await;
     }
 
     /// The bytes of a segment.

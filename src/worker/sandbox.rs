@@ -10,6 +10,7 @@ use landlock::{
     ABI, Access, AccessFs, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr, RulesetCreatedAttr,
     RulesetStatus, Scope, path_beneath_rules,
 };
+use rustix::fs::FileType;
 use rustix::process::{Resource, Rlimit, nice, setrlimit};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
@@ -46,7 +47,10 @@ pub fn enter(file: impl AsFd) -> Result<(), String> {
     limit(Resource::As, ADDRESSES)?;
     limit(Resource::Nofile, FILES)?;
     limit(Resource::Core, 0)?;
-    yield_to_others();
+    // A film takes minutes of the processor; without one it is a picture that somebody waits for.
+    if rustix::fs::fstat(&file).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile) {
+        yield_to_others();
+    }
     close_file_system(file).map_err(|error| format!("Landlock: {error}"))?;
     let filter = system_calls().map_err(|error| format!("seccomp: {error}"))?;
     seccompiler::apply_filter(&filter).map_err(|error| format!("seccomp: {error}"))

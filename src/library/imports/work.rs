@@ -247,6 +247,7 @@ impl Imports {
             Ok(jpeg) => library.set_thumbnail(broadcast_id, jpeg).await?,
             Err(reason) => tracing::warn!(broadcast = broadcast_id, reason, "no thumbnail can be made of it"),
         }
+        library.added.notify_one();
         Ok(())
     }
 }
