@@ -459,7 +459,7 @@ impl Studio {
     async fn watch_devices(self, stop: CancellationToken) {
         let (events, mut happenings) = mpsc::channel(16);
         let (_commands, receiver) = mpsc::channel(1);
-        let supervision = Supervision { base_ns: self.0.base_ns, task: Task::Devices, parts_within: None };
+        let supervision = Supervision { base_ns: self.0.base_ns, task: Task::Devices, parts_due: None };
         tokio::spawn(supervise(supervision, receiver, events, stop));
         while let Some(event) = happenings.recv().await {
             if let Event::Message(FromWorker::Devices(devices)) = event {
