@@ -285,7 +285,8 @@ impl Studio {
         let began = recorded.values().filter_map(|recorded| recorded.segments.first()).map(|first| first.start).min();
         let began = clock::ticks_to_ns(began.unwrap_or(0));
         let timeline = Timeline {
-            ladder: Ladder::resume(broadcast.epoch_us, program::leader(&program.task), recorded.clone()),
+            ladder: Ladder::resume(broadcast.epoch_us, leader, recorded.clone(), interrupted.dark()),
+        let leader = program::leader(&program.task);
             since_ns: base_ns + began as i64,
             base_ns: *base_ns,
         };
