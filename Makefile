@@ -63,7 +63,7 @@ encoding-test: deps-build assets
 # with a hundred hours of recordings. Needs root. CHAOS_SEED
 # brings a run back, CHAOS_FAULTS says how many faults.
 chaos: deps-test assets
-	cargo test --locked --test suite -- --ignored --nocapture --test-threads=1 chaos:: power:: hundred_hours::
+	cargo test --locked --test suite -- --ignored --nocapture --test-threads=1 chaos:: power:: disk_faults:: hundred_hours::
 
 bench: build deps-test
 	tests/bench/run

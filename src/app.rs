@@ -21,7 +21,7 @@ use crate::library::recover::Interrupted;
 use crate::library::scrub::Scrub;
 use crate::library::uploads::Uploads;
 use crate::library::vod::LibraryError;
-use crate::library::{Library, layout};
+use crate::library::{Library, layout, space};
 use crate::people::{Accounts, Options, PeopleError, StreamKeys};
 use crate::store::{Db, StoreError, secret};
 use crate::web::access::Pins;
@@ -68,6 +68,10 @@ pub async fn serve(config: Config) -> Result<(), Error> {
     let stop = CancellationToken::new();
     let layout = Layout::open(&config.data)?;
     let _claim = layout.claim()?;
+    // A database that cannot write a page cannot be opened either.
+    if let Err(error) = space::tend_ballast(&layout) {
+        tracing::error!(%error, "the ballast cannot be kept");
+    }
     let db = Db::open(&layout.database())?;
     let library = Library::new(db.clone(), layout, &config);
     if let Some(newest) = library.newest_time().await? {

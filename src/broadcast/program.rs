@@ -19,7 +19,7 @@ use crate::media::protocol::{
     Capture, ErrorCode, FlvTag, FromWorker, Init, Level, Part, SourceState, Stats, Task, ToWorker, VideoInput,
 };
 use crate::media::shedding::Reason;
-use crate::worker::supervisor::{Event, Supervision, supervise};
+use crate::worker::supervisor::{Event, PartsDue, Supervision, supervise};
 
 /// A program that nobody looks at and no broadcast uses is stopped after this.
 const IDLE: Duration = Duration::from_secs(20);
@@ -159,7 +159,8 @@ impl Program {
             supervision: Supervision {
                 base_ns,
                 // A publisher may pause.
-                parts_within: (!matches!(task, Task::Publisher { .. })).then_some(PARTS_WITHIN),
+                parts_due: (!is_publisher(&task))
+                    .then_some(PartsDue { rendition: leader(&task), within: PARTS_WITHIN }),
                 task,
             },
             ladder,

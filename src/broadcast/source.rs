@@ -1,7 +1,5 @@
 //! What can go on air, as the studio lists it.
 
-use sha2::{Digest, Sha256};
-
 use crate::base::terms::SourceKind;
 use crate::media::camera::{self, Wanted};
 use crate::media::protocol::{AudioInput, Device, DeviceFormat, DeviceKind, Task, VideoInput};
@@ -29,17 +27,6 @@ pub struct Source {
 pub struct Microphone {
     pub id: String,
     pub label: String,
-}
-
-/// Source id of a camera or microphone: short, safe in a URL, the same for the same device on the same port.
-pub fn device_source_id(device: &Device) -> String {
-    let prefix = match device.kind {
-        DeviceKind::Camera => "cam",
-        DeviceKind::Microphone => "mic",
-    };
-    let hash = Sha256::digest(device.id.as_bytes());
-    let digits: String = hash[..6].iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{prefix}-{digits}")
 }
 
 /// Source id of an RTMP publisher, by the public id of its stream key.
@@ -74,13 +61,13 @@ pub fn cameras(devices: &[Device], wanted: Wanted) -> Vec<Source> {
     let cameras = devices.iter().filter(|device| device.kind == DeviceKind::Camera);
     cameras
         .map(|device| Source {
-            id: device_source_id(device),
+            id: device.source_id(),
             kind: SourceKind::Camera,
             label: device.label.clone(),
             ready: true,
             needs_no_encoding: camera::to_pass_through(&device.formats, wanted).is_some(),
             microphones: microphones_of(device, devices)
-                .map(|device| Microphone { id: device_source_id(device), label: device.label.clone() })
+                .map(|device| Microphone { id: device.source_id(), label: device.label.clone() })
                 .collect(),
             formats: device.formats.clone(),
         })
@@ -98,11 +85,10 @@ pub fn inputs(
     if source_id == TEST {
         return Some((VideoInput::TestPattern, AudioInput::TestTone));
     }
-    let device =
-        devices.iter().find(|device| device.kind == DeviceKind::Camera && device_source_id(device) == source_id)?;
+    let device = devices.iter().find(|device| device.kind == DeviceKind::Camera && device.source_id() == source_id)?;
     let mut microphones = microphones_of(device, devices);
     let audio = match microphone {
-        Some(wanted) => microphones.find(|device| device_source_id(device) == wanted),
+        Some(wanted) => microphones.find(|device| device.source_id() == wanted),
         None => microphones.next(),
     };
     let audio = audio.map_or(AudioInput::Silence, |device| AudioInput::Microphone(device.id.clone()));
@@ -111,6 +97,14 @@ pub fn inputs(
         None => VideoInput::Camera(device.id.clone()),
     };
     Some((video, audio))
+}
+
+/// What a worker is to capture for a camera that was on air and is not there now: the slate, until it is. Whether it would send
+/// H.264 by itself is not known, so its pictures are encoded.
+pub fn absent_inputs(source_id: &str, microphone: Option<&str>, devices: &[Device]) -> (VideoInput, AudioInput) {
+    let some = || devices.iter().find(|device| device.kind == DeviceKind::Microphone).map(|device| device.id.clone());
+    let audio = microphone.map(str::to_owned).or_else(some).map_or(AudioInput::Silence, AudioInput::Microphone);
+    (VideoInput::Camera(source_id.to_owned()), audio)
 }
 
 /// Whether a task takes its media from a publisher.

@@ -21,7 +21,7 @@ use crate::library::Library;
 use crate::library::recover::Interrupted;
 use crate::media::camera::Wanted;
 use crate::media::ladder::Ladder;
-use crate::media::protocol::{Capture, Device, FlvTag, FromWorker, Task};
+use crate::media::protocol::{AudioInput, Capture, Device, FlvTag, FromWorker, Task, VideoInput};
 use crate::media::rungs;
 use crate::store::StoreError;
 use crate::store::broadcasts::Broadcast;
@@ -33,8 +33,8 @@ const PARTS_STAY: Duration = Duration::from_secs(10);
 /// How long a key rests after a person ended its broadcast: OBS and its like connect again within seconds.
 const REST: Duration = Duration::from_secs(60);
 
-/// A camera that an interrupted broadcast needs is to be there by then.
-const CAMERA_WITHIN: Duration = Duration::from_secs(30);
+/// Viewers of an interrupted broadcast wait so long for its camera, then see the slate.
+const CAMERA_WITHIN: Duration = Duration::from_secs(2);
 
 /// What *Go live* asks for; texts are checked already.
 #[derive(Debug, Clone)]
@@ -249,7 +249,8 @@ impl Studio {
         Ok(live)
     }
 
-    /// Goes on with what was on air when the program ended without closing it: at once, or when its camera is found.
+    /// Goes on with what was on air when the program ended without closing it: at once, or a moment later with a camera, which
+    /// need not be there.
     pub fn resume(&self, interrupted: Vec<Interrupted>) {
         for interrupted in interrupted {
             if interrupted.broadcast.source_kind == SourceKind::Camera {
@@ -264,8 +265,8 @@ impl Studio {
     async fn resume_camera(self, interrupted: Interrupted) {
         let mut devices = self.0.devices.subscribe();
         let id = &interrupted.broadcast.source;
-        let there = |devices: &Vec<Device>| devices.iter().any(|device| source::device_source_id(device) == *id);
-        // Without it, giving up is what follows.
+        let there = |devices: &Vec<Device>| devices.iter().any(|device| device.source_id() == *id);
+        // Without it the slate is on air, until its worker has found it.
         let _ = tokio::time::timeout(CAMERA_WITHIN, devices.wait_for(there)).await;
         self.resume_now(interrupted);
     }
@@ -275,7 +276,8 @@ impl Studio {
         let free = self.on_air_from(&source_id).is_none();
         let program = match interrupted.broadcast.source_kind {
             SourceKind::Rtmp => Ok(self.run(&source_id, self.publisher_task())),
-            _ => self.program(&source_id, interrupted.broadcast.microphone.as_deref()),
+            SourceKind::Camera => Ok(self.camera_program(&interrupted.broadcast)),
+            SourceKind::Test => self.program(&source_id, interrupted.broadcast.microphone.as_deref()),
         };
         let Some(program) = program.ok().filter(|_| free) else {
             tracing::warn!(broadcast = id, source = source_id, "its source is not there any more");
@@ -284,8 +286,9 @@ impl Studio {
         let Interrupted { broadcast, recorded, base_ns } = &interrupted;
         let began = recorded.values().filter_map(|recorded| recorded.segments.first()).map(|first| first.start).min();
         let began = clock::ticks_to_ns(began.unwrap_or(0));
+        let leader = program::leader(&program.task);
         let timeline = Timeline {
-            ladder: Ladder::resume(broadcast.epoch_us, program::leader(&program.task), recorded.clone()),
+            ladder: Ladder::resume(broadcast.epoch_us, leader, recorded.clone(), interrupted.dark()),
             since_ns: base_ns + began as i64,
             base_ns: *base_ns,
         };
@@ -390,17 +393,29 @@ impl Studio {
         let devices = self.0.devices.borrow().clone();
         let known = source_id != source::TEST || self.0.config.test_source;
         let inputs = source::inputs(source_id, microphone, &devices, self.wanted()).filter(|_| known);
-        let (video, audio) = inputs.ok_or(StudioError::NoSource)?;
+        let inputs = inputs.ok_or(StudioError::NoSource)?;
+        Ok(self.run(source_id, self.capture_task(inputs)))
+    }
+
+    /// A camera's program, also while the camera is not there.
+    fn camera_program(&self, broadcast: &Broadcast) -> Arc<Program> {
+        let (source_id, microphone) = (&broadcast.source, broadcast.microphone.as_deref());
+        self.program(source_id, microphone).unwrap_or_else(|_| {
+            let inputs = source::absent_inputs(source_id, microphone, &self.0.devices.borrow());
+            self.run(source_id, self.capture_task(inputs))
+        })
+    }
+
+    fn capture_task(&self, (video, audio): (VideoInput, AudioInput)) -> Task {
         let config = &self.0.config;
-        let task = Task::Capture(Capture {
+        Task::Capture(Capture {
             video,
             audio,
             rungs: rungs::carried(rungs::planned(config), config.frame_rate, *self.0.encoder_speed.borrow()),
             frame_rate: config.frame_rate,
             part_ms: config.part_ms,
             encoder: None,
-        });
-        Ok(self.run(source_id, task))
+        })
     }
 
     fn running(&self, source_id: &str) -> Option<Arc<Program>> {
@@ -459,7 +474,7 @@ impl Studio {
     async fn watch_devices(self, stop: CancellationToken) {
         let (events, mut happenings) = mpsc::channel(16);
         let (_commands, receiver) = mpsc::channel(1);
-        let supervision = Supervision { base_ns: self.0.base_ns, task: Task::Devices, parts_within: None };
+        let supervision = Supervision { base_ns: self.0.base_ns, task: Task::Devices, parts_due: None };
         tokio::spawn(supervise(supervision, receiver, events, stop));
         while let Some(event) = happenings.recv().await {
             if let Event::Message(FromWorker::Devices(devices)) = event {

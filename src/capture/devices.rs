@@ -48,7 +48,7 @@ pub fn list() -> Vec<Found> {
 /// not to be probed because a camera is missing.
 pub fn find(kind: DeviceKind, id: &str) -> Option<(gst::Device, Device)> {
     let class = if kind == DeviceKind::Camera { "Video/Source" } else { "Audio/Source" };
-    let (found, _) = described(class, kind).into_iter().find(|(found, _)| found.told.id == id)?;
+    let (found, _) = described(class, kind).into_iter().find(|(found, _)| found.told.is(id))?;
     Some((found.device?, found.told))
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::library::backup::{self, BackupError, Copied};
+use crate::library::backup::{self, BackupError, Copied, Damaged};
 use crate::library::layout::Layout;
 
 #[derive(Debug, clap::Args)]
@@ -16,7 +16,7 @@ pub struct Flags {
     pub data: Option<String>,
 }
 
-/// Exit 0 when the backup is whole, 1 with one line on stderr when it is not.
+/// Exit 0 when the backup is whole, 1 when it is not: with one line on stderr, or one for each reel that is damaged.
 pub fn save(data: &Path, place: &Path) -> ExitCode {
     if !data.join("version").exists() {
         eprintln!("siaran backup: there is nothing in {}: no siaran has run on it", data.display());
@@ -30,7 +30,7 @@ pub fn save(data: &Path, place: &Path) -> ExitCode {
     tell("backup", done)
 }
 
-/// Exit 0 when everything is there and as it was recorded, 1 with one line on stderr when it is not.
+/// Exit 0 when everything is there and as it was recorded, 1 when it is not: as [`save`].
 pub fn bring_back(data: &Path, place: &Path) -> ExitCode {
     tell("restore", backup::restore(&absolute(place), data))
 }
@@ -41,9 +41,12 @@ fn absolute(path: &Path) -> PathBuf {
 
 fn tell(command: &str, done: Result<Copied, BackupError>) -> ExitCode {
     match done {
-        Ok(Copied { reels, bytes, kept, removed }) => {
+        Ok(Copied { reels, bytes, kept, removed, damaged }) => {
             println!("copied {reels} reels ({bytes} bytes), {kept} were there already, {removed} removed");
-            ExitCode::SUCCESS
+            for Damaged { reel, broadcast, why } in &damaged {
+                eprintln!("siaran {command}: reel {reel} of recording {broadcast} is damaged: {why}");
+            }
+            if damaged.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => {
             eprintln!("siaran {command}: {error}");

@@ -302,7 +302,7 @@ impl Report {
     fn json(&self) -> Value {
         let device = |device: &Device| {
             json!({
-                "id": crate::broadcast::source::device_source_id(device),
+                "id": device.source_id(),
                 "label": device.label,
                 "gives_h264": device.gives_h264,
                 "formats": device.formats.iter().map(format_text).collect::<Vec<_>>(),

@@ -35,8 +35,6 @@ pub enum BackupError {
     Incomplete(String),
     #[error("{0} lies inside the data directory")]
     Inside(String),
-    #[error("reel {reel}: the bytes are not those that were recorded; run `siaran fsck`")]
-    Changed { reel: String },
     #[error("recordings are deleted faster than they can be copied; try again")]
     Restless,
     #[error(transparent)]
@@ -58,6 +56,24 @@ pub struct Copied {
     pub kept: u64,
     /// Reels of recordings that are no more.
     pub removed: u64,
+    /// What is not as it was recorded.
+    pub damaged: Vec<Damaged>,
+}
+
+/// A reel that is not as it was recorded. A backup leaves it out, and keeps the copy that it has; a restore brings back what there
+/// is of it.
+#[derive(Debug, serde::Serialize)]
+pub struct Damaged {
+    pub reel: String,
+    pub broadcast: String,
+    /// In words.
+    pub why: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Backup,
+    Restore,
 }
 
 /// Brings the backup in `to` up to date; also while a server runs on `from`.
@@ -71,13 +87,17 @@ pub fn backup(from: &Layout, to: &Path) -> Result<Copied, BackupError> {
     let target = Layout::open(to)?;
     let mut copied = Copied::default();
     let draft = to.join("siaran.db.new");
+    let mut gone = HashSet::new();
     for _ in 0..ATTEMPTS {
         remove(&draft)?;
         db::snapshot(&from.database(), &draft, recover::close_all)?;
         let reels = db::read_snapshot(&draft, |db| Ok((media::reels(db)?, media::ends(db)?)))?;
         let (reels, ends) = reels;
         let wanted: Vec<&Reel> = reels.iter().filter(|reel| !reel.garbage).collect();
-        if !copy_reels(from, &target, &wanted, &ends, &mut copied)? {
+        copied.damaged.clear();
+        let missing = copy_reels(Purpose::Backup, (from, &target), &wanted, &ends, &gone, &mut copied)?;
+        if !missing.is_empty() {
+            gone.extend(missing);
             continue;
         }
         for name in [secret::FILE_NAME, "tls"] {
@@ -93,7 +113,8 @@ pub fn backup(from: &Layout, to: &Path) -> Result<Copied, BackupError> {
     Err(BackupError::Restless)
 }
 
-/// Copies a backup to a data directory that does not exist yet, and checks every recording on the way.
+/// Copies a backup to a data directory that does not exist yet, and checks every recording on the way: what is damaged is brought
+/// back as it is, and told.
 pub fn restore(from: &Path, to: &Path) -> Result<Copied, BackupError> {
     if !is_empty(to)? {
         return Err(BackupError::Occupied(to.display().to_string()));
@@ -106,9 +127,7 @@ pub fn restore(from: &Path, to: &Path) -> Result<Copied, BackupError> {
     let mut copied = Copied::default();
     let (reels, ends) = db::read_snapshot(&source.database(), |db| Ok((media::reels(db)?, media::ends(db)?)))?;
     let wanted: Vec<&Reel> = reels.iter().filter(|reel| !reel.garbage).collect();
-    if !copy_reels(&source, &target, &wanted, &ends, &mut copied)? {
-        return Err(BackupError::Incomplete(from.display().to_string()));
-    }
+    copy_reels(Purpose::Restore, (&source, &target), &wanted, &ends, &HashSet::new(), &mut copied)?;
     for name in [secret::FILE_NAME, "tls", crate::store::db::FILE_NAME] {
         copy_small(&from.join(name), &to.join(name))?;
     }
@@ -116,14 +135,17 @@ pub fn restore(from: &Path, to: &Path) -> Result<Copied, BackupError> {
     Ok(copied)
 }
 
-/// Whether all were there to be copied.
+/// Copies them, as far as their rows say. Gives the reels that a backup did not find, which may have been deleted since the snapshot
+/// was taken; what is `gone` was missed before, and a newer snapshot names it all the same.
 fn copy_reels(
-    from: &Layout,
-    to: &Layout,
+    purpose: Purpose,
+    (from, to): (&Layout, &Layout),
     reels: &[&Reel],
     ends: &HashMap<String, u64>,
+    gone: &HashSet<String>,
     copied: &mut Copied,
-) -> Result<bool, BackupError> {
+) -> Result<Vec<String>, BackupError> {
+    let mut missing = Vec::new();
     for reel in reels {
         let (source, target) = (from.reel(&reel.id), to.reel(&reel.id));
         // One that is being written is copied as far as the snapshot knows it.
@@ -132,19 +154,33 @@ fn copy_reels(
             copied.kept += 1;
             continue;
         }
-        let found = match copy(&source, &target, Some(length), 0o644) {
-            Err(BackupError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            found => found?,
+        let why = match copy_to_draft(&source, &target, Some(length), 0o644) {
+            Ok(draft) => {
+                let same = draft.length == length && reel.blake3.is_none_or(|noted| noted == draft.blake3);
+                if same || purpose == Purpose::Restore {
+                    draft.publish(&target)?;
+                    copied.reels += 1;
+                    copied.bytes += draft.length;
+                } else {
+                    remove(&draft.path)?;
+                }
+                (!same).then(|| String::from("the bytes are not those that were recorded"))
+            }
+            Err(BackupError::Io { path, error }) if path == source => {
+                let not_found = error.kind() == io::ErrorKind::NotFound;
+                if not_found && purpose == Purpose::Backup && !gone.contains(&reel.id) {
+                    missing.push(reel.id.clone());
+                    continue;
+                }
+                Some(error.to_string())
+            }
+            Err(error) => return Err(error),
         };
-        if reel.blake3.is_some_and(|noted| noted != found) {
-            remove(&target)?;
-            return Err(BackupError::Changed { reel: reel.id.clone() });
-        }
-        copied.reels += 1;
-        copied.bytes += length;
+        let damaged = |why| Damaged { reel: reel.id.clone(), broadcast: reel.broadcast_id.clone(), why };
+        copied.damaged.extend(why.map(damaged));
     }
     sync_folder(&to.reels())?;
-    Ok(true)
+    Ok(missing)
 }
 
 fn remove_others(layout: &Layout, reels: &[&Reel]) -> Result<u64, BackupError> {
@@ -171,34 +207,52 @@ fn copy_small(from: &Path, to: &Path) -> Result<(), BackupError> {
         return sync_folder(to);
     }
     if from.exists() {
-        copy(from, to, None, 0o600)?;
+        copy(from, to, 0o600)?;
     }
     Ok(())
 }
 
-/// Copies the first `length` bytes, or all; the file appears under its name when it is whole and on the disk. Its BLAKE3.
-fn copy(from: &Path, to: &Path, length: Option<u64>, mode: u32) -> Result<[u8; 32], BackupError> {
+/// A copy that has not its name yet.
+struct Draft {
+    path: PathBuf,
+    length: u64,
+    blake3: [u8; 32],
+}
+
+impl Draft {
+    fn publish(&self, to: &Path) -> Result<(), BackupError> {
+        at(to, std::fs::rename(&self.path, to))
+    }
+}
+
+/// Copies a whole file; it appears under its name when it is on the disk.
+fn copy(from: &Path, to: &Path, mode: u32) -> Result<(), BackupError> {
+    copy_to_draft(from, to, None, mode)?.publish(to)
+}
+
+/// Copies the first `length` bytes, or all, beside `to`; they are on the disk then. An error names the file that it is about.
+fn copy_to_draft(from: &Path, to: &Path, length: Option<u64>, mode: u32) -> Result<Draft, BackupError> {
     let mut source = at(from, File::open(from))?.take(length.unwrap_or(u64::MAX));
-    let draft = to.with_extension("part");
-    remove(&draft)?;
-    let mut target = at(&draft, OpenOptions::new().write(true).create_new(true).mode(mode).open(&draft))?;
+    let path = to.with_extension("part");
+    remove(&path)?;
+    let mut target = at(&path, OpenOptions::new().write(true).create_new(true).mode(mode).open(&path))?;
     let mut hasher = blake3::Hasher::new();
-    let (mut buffer, mut unsynced) = (vec![0; READ], 0);
+    let (mut buffer, mut unsynced, mut length) = (vec![0; READ], 0, 0);
     loop {
         let read = at(from, source.read(&mut buffer))?;
-        at(&draft, target.write_all(&buffer[..read]))?;
+        at(&path, target.write_all(&buffer[..read]))?;
         hasher.update(&buffer[..read]);
         unsynced += read as u64;
+        length += read as u64;
         if read == 0 || unsynced >= STRIDE {
-            at(&draft, target.sync_data())?;
+            at(&path, target.sync_data())?;
             unsynced = 0;
         }
         if read == 0 {
             break;
         }
     }
-    at(to, std::fs::rename(&draft, to))?;
-    Ok(*hasher.finalize().as_bytes())
+    Ok(Draft { path, length, blake3: *hasher.finalize().as_bytes() })
 }
 
 fn write(path: &Path, text: &str) -> Result<(), BackupError> {

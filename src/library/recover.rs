@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::time::Duration;
 
 use super::layout::Layout;
 use super::scan::{self, Scan};
@@ -31,6 +32,15 @@ pub struct Interrupted {
     pub recorded: BTreeMap<u8, Recorded>,
     /// `CLOCK_MONOTONIC` of this boot at the broadcast's tick 0, nanoseconds.
     pub base_ns: i64,
+}
+
+impl Interrupted {
+    /// How long ago its newest recorded media was.
+    pub fn dark(&self) -> Duration {
+        let end = clock::ticks_to_ns(end_of(&self.recorded).unwrap_or(0));
+        let dark = (clock::monotonic_ns() as i64).saturating_sub(self.base_ns).saturating_sub(end as i64);
+        Duration::from_nanos(dark.max(0) as u64)
+    }
 }
 
 impl Library {

@@ -198,10 +198,12 @@ impl Library {
         self.db.read(|db| -> Result<_, StoreError> { Ok(broadcasts::held(db)?) }).await
     }
 
-    /// Deletes what is due, one after the other, until nothing is.
+    /// Deletes what is due, one after the other, until nothing is. Nothing goes to make room while the files of what went before
+    /// cannot be unlinked: it would make none.
     pub async fn retain(&self) -> Result<(), LibraryError> {
         let _alone = self.retaining.lock().await;
         self.drop_originals().await?;
+        let mut unlinked = None;
         // What was deleted counts as free at once, though a reader may hold the file for a while.
         let (mut freed, mut expected) = (0, None);
         loop {
@@ -219,15 +221,24 @@ impl Library {
             }
             let circumstances = Circumstances { rule, trash_days: self.trash_days, short_by, now };
             let Some((index, reason)) = next(&held, &circumstances) else { return Ok(()) };
+            if matches!(reason, Reason::RoomShort | Reason::OverQuota) {
+                let clean = match unlinked {
+                    Some(clean) => clean,
+                    None => self.sweep().await?,
+                };
+                if !clean {
+                    return Err(io::Error::other("their files cannot be unlinked").into());
+                }
+            }
             let one = &held[index];
             tracing::info!(broadcast = one.id, reason = reason.as_str(), size = one.size, "deleted by itself");
-            self.purge(one.clone(), reason).await?;
+            unlinked = Some(self.purge(one.clone(), reason).await?);
             freed += one.size;
         }
     }
 
-    /// Deletes one for good, unless somebody has changed what speaks for it meanwhile.
-    async fn purge(&self, one: Held, reason: Reason) -> Result<(), LibraryError> {
+    /// Deletes one for good, unless somebody has changed what speaks for it meanwhile. Whether no file is left that must go.
+    async fn purge(&self, one: Held, reason: Reason) -> Result<bool, LibraryError> {
         let id = one.id.clone();
         let purge = move |tx: &crate::store::Transaction<'_>| -> Result<(), StoreError> {
             if broadcasts::held(tx)?.contains(&one) {
@@ -239,8 +250,7 @@ impl Library {
         };
         self.db.write(purge).await?;
         self.forget(&id);
-        // Else one recording after the other would go, and make no room.
-        if self.sweep().await? { Ok(()) } else { Err(io::Error::other("its files cannot be unlinked").into()) }
+        self.sweep().await
     }
 
     /// Deletes everything in the trash on behalf of `by`; how many there were.

@@ -161,7 +161,7 @@ fn judge_ballast(space: Space, there: bool) -> Ballast {
 }
 
 /// Does with the ballast what the disk asks for.
-fn tend_ballast(layout: &Layout) -> io::Result<()> {
+pub fn tend_ballast(layout: &Layout) -> io::Result<()> {
     let path = layout.ballast();
     let space = layout.space()?;
     match judge_ballast(space, path.exists()) {

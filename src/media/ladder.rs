@@ -7,8 +7,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::packager::{Event, NUMBERS_LEFT_OUT, Packager, TOLERANCE};
+use super::packager::{Event, Packager, TOLERANCE, left_out_after};
 use super::protocol::{Init, Part};
 use super::window::{Report, Segment, Window};
 
@@ -90,10 +91,11 @@ impl Ladder {
         }
     }
 
-    /// Goes on with a broadcast that another process began, under numbers that nobody was told before in any rendition.
-    pub fn resume(epoch_us: i64, leader: u8, mut before: BTreeMap<u8, Recorded>) -> Ladder {
+    /// Goes on with a broadcast that another process began, under numbers that nobody was told before in any rendition: for all
+    /// of the `dark` time since the newest recorded media that process may have been on air, its recording paused.
+    pub fn resume(epoch_us: i64, leader: u8, mut before: BTreeMap<u8, Recorded>, dark: Duration) -> Ladder {
         let newest = before.values().filter_map(|recorded| recorded.segments.last()).map(|last| last.msn).max();
-        let next = newest.map_or(0, |newest| newest + 1 + NUMBERS_LEFT_OUT);
+        let next = newest.map_or(0, |newest| newest + 1 + left_out_after(dark));
         let all = union(before.values().map(|recorded| &recorded.segments[..]));
         let resume = |Recorded { inits, segments }| Packager::resume(epoch_us, inits, filled(&segments, &all), next);
         let lead = resume(before.remove(&leader).unwrap_or_default());

@@ -2,6 +2,7 @@
 //! parts alone, so that it can be tested by the million.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::playlist::{MAX_SEGMENT, SEGMENTS_WITH_PARTS};
 use super::protocol::{Init, Part};
@@ -13,9 +14,15 @@ const SEGMENTS_IN_MEMORY: usize = 8;
 /// A step between two parts' times that is no break: rounding of a frame's duration. 90 kHz ticks (10 ms).
 pub(super) const TOLERANCE: u64 = 900;
 
-/// Media sequence numbers that are left out when a broadcast goes on in a new process: live viewers may have been told of
-/// segments that never reached the disk, and a number once told is never another's. More than the recorder can owe.
-pub const NUMBERS_LEFT_OUT: u64 = 16;
+/// Media sequence numbers that are left out at least when a broadcast goes on in a new process. More than the recorder can owe.
+const NUMBERS_LEFT_OUT: u64 = 16;
+
+/// How many media sequence numbers are left out when a broadcast goes on so long after its newest recorded media: live viewers
+/// may have been told of segments that never reached the disk, and a number once told is never another's. One a second is
+/// more than there are, since segments take two and are short at breaks alone.
+pub(super) fn left_out_after(dark: Duration) -> u64 {
+    NUMBERS_LEFT_OUT + dark.as_secs()
+}
 
 /// What the recorder is told, in order.
 #[derive(Debug, Clone, PartialEq)]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::rungs::Rung;
 use super::shedding::Reason;
@@ -104,7 +105,7 @@ pub struct Capture {
 pub enum VideoInput {
     /// Noisy moving picture with the wall clock burnt in.
     TestPattern,
-    /// A camera by [`Device::id`].
+    /// A camera, see [`Device::is`].
     Camera(String),
     /// One whose own H.264 is to be passed through, as far as that goes.
     EncodingCamera(String),
@@ -115,7 +116,7 @@ pub enum AudioInput {
     Silence,
     /// A quiet tone with a tick each second.
     TestTone,
-    /// A microphone by [`Device::id`].
+    /// A microphone, see [`Device::is`].
     Microphone(String),
 }
 
@@ -271,6 +272,24 @@ pub struct Device {
     pub gives_h264: bool,
     /// The microphone of this camera, by [`Device::id`], where both hang on one USB device.
     pub sibling: Option<String>,
+}
+
+impl Device {
+    /// Its id as a source or microphone: short, safe in a URL, the same for the same device on the same port.
+    pub fn source_id(&self) -> String {
+        let prefix = match self.kind {
+            DeviceKind::Camera => "cam",
+            DeviceKind::Microphone => "mic",
+        };
+        let hash = Sha256::digest(self.id.as_bytes());
+        let digits: String = hash[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("{prefix}-{digits}")
+    }
+
+    /// Whether `id` means it, in either form.
+    pub fn is(&self, id: &str) -> bool {
+        self.id == id || self.source_id() == id
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -52,8 +52,17 @@ pub enum Event {
 pub struct Supervision {
     pub base_ns: u64,
     pub task: Task,
-    /// Longest time without a part once parts have begun, where parts must come.
-    pub parts_within: Option<Duration>,
+    /// The parts that must come, if any.
+    pub parts_due: Option<PartsDue>,
+}
+
+/// What a worker owes once its parts have begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartsDue {
+    /// The rendition that leads: while its parts stay away, those of the others wait for them.
+    pub rendition: u8,
+    /// Longest time without one.
+    pub within: Duration,
 }
 
 /// Runs until `stop`, until the worker says that it has ended, or until nobody takes its events.
@@ -135,7 +144,7 @@ async fn converse(
     if events.send(Event::Started { process: worker.pid() }).await.is_err() {
         return Ok(());
     }
-    let mut watchdog = Watchdog::new(supervision.parts_within);
+    let mut watchdog = Watchdog::new(supervision.parts_due, Instant::now());
     let end = {
         // Beside the listening: a process that stands still takes no commands, and must be found out all the same.
         let mut talking = pin!(talk(&mut worker.sender, commands));
@@ -145,7 +154,7 @@ async fn converse(
                 biased;
                 message = worker.receiver.receive() => match message {
                     Ok(Some(message)) => {
-                        watchdog.heard(&message);
+                        watchdog.heard(&message, Instant::now());
                         match message {
                             FromWorker::Pulse => {}
                             FromWorker::Ended => break End::Finished,
@@ -159,7 +168,7 @@ async fn converse(
                     Err(error) => break End::Broken(format!("its messages cannot be read: {error}")),
                 },
                 end = &mut talking => break end,
-                () = sleep_until(watchdog.deadline()) => break End::Failed(String::from("it fell silent")),
+                () = sleep_until(watchdog.deadline(Instant::now())) => break End::Failed(String::from("it fell silent")),
             }
         }
     };
@@ -212,34 +221,83 @@ async fn send(sender: &mut Sender, message: &ToWorker) -> Result<(), End> {
 
 /// Until when the worker must have said what, or else counts as hanging.
 struct Watchdog {
-    parts_within: Option<Duration>,
+    parts_due: Option<PartsDue>,
     /// Of the next message of any kind; none before the first.
     message: Option<Instant>,
-    /// Of the next part, or of the first sign of life.
+    /// Of the next part that is due, or of the first sign of life.
     part: Option<Instant>,
 }
 
 impl Watchdog {
-    fn new(parts_within: Option<Duration>) -> Self {
-        Self { parts_within, message: None, part: Some(Instant::now() + START_TIMEOUT) }
+    fn new(parts_due: Option<PartsDue>, now: Instant) -> Self {
+        Self { parts_due, message: None, part: Some(now + START_TIMEOUT) }
     }
 
-    fn heard(&mut self, message: &FromWorker) {
-        let now = Instant::now();
+    fn heard(&mut self, message: &FromWorker, now: Instant) {
         self.message = Some(now + SILENCE);
-        self.part = match (self.parts_within, message) {
+        self.part = match (self.parts_due, message) {
             (None, _) => None,
-            (Some(within), FromWorker::Part(_)) => Some(now + within),
+            (Some(due), FromWorker::Part(part)) if part.rendition == due.rendition => Some(now + due.within),
             // A source that is found to be lost costs a moment until the slate's first part.
-            (Some(within), FromWorker::State(state)) if *state != SourceState::Starting => {
-                self.part.max(Some(now + within))
+            (Some(due), FromWorker::State(state)) if *state != SourceState::Starting => {
+                self.part.max(Some(now + due.within))
             }
             (Some(_), _) => self.part,
         };
     }
 
-    fn deadline(&self) -> Instant {
-        let far = Instant::now() + START_TIMEOUT;
-        self.message.into_iter().chain(self.part).min().unwrap_or(far)
+    fn deadline(&self, now: Instant) -> Instant {
+        self.message.into_iter().chain(self.part).min().unwrap_or(now + START_TIMEOUT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::protocol::Part;
+
+    const WITHIN: Duration = Duration::from_millis(1300);
+
+    fn part(rendition: u8) -> FromWorker {
+        let (start, duration, bytes) = (0, 18_000, bytes::Bytes::new());
+        FromWorker::Part(Part { rendition, start, duration, independent: true, discontinuity: false, bytes })
+    }
+
+    /// When it gives up a worker that pulses in time and sends these renditions' parts five times a second; none while it does
+    /// not within a minute.
+    fn given_up(parts_due: Option<PartsDue>, renditions: &[u8]) -> Option<Duration> {
+        let begin = Instant::now();
+        let mut watchdog = Watchdog::new(parts_due, begin);
+        for rendition in 0..3 {
+            watchdog.heard(&part(rendition), begin);
+        }
+        (0..300).map(|turn| PULSE * turn).find(|passed| {
+            let now = begin + *passed;
+            let late = watchdog.deadline(now) <= now;
+            watchdog.heard(&FromWorker::Pulse, now);
+            renditions.iter().for_each(|rendition| watchdog.heard(&part(*rendition), now));
+            late
+        })
+    }
+
+    #[test]
+    fn the_leaders_parts_alone_keep_it_quiet() {
+        let due = Some(PartsDue { rendition: 2, within: WITHIN });
+        assert_eq!(given_up(due, &[0, 1, 2]), None);
+        assert_eq!(given_up(due, &[2]), None, "the others may be left out");
+        for stuck in [&[0, 1][..], &[]] {
+            let late = given_up(due, stuck).expect("the leader's encoder is stuck");
+            assert!((WITHIN..WITHIN + PULSE).contains(&late), "{late:?}");
+        }
+        assert_eq!(given_up(None, &[]), None, "a publisher may pause");
+    }
+
+    #[test]
+    fn silence_is_found_out_sooner() {
+        let now = Instant::now();
+        let mut watchdog = Watchdog::new(None, now);
+        assert_eq!(watchdog.deadline(now), now + START_TIMEOUT);
+        watchdog.heard(&FromWorker::Pulse, now);
+        assert_eq!(watchdog.deadline(now), now + SILENCE);
     }
 }

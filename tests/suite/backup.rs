@@ -101,27 +101,62 @@ fn places_that_are_not_for_backups_are_refused_and_left_as_they_are() {
     assert!(!home.path().join("box").exists());
 }
 
-/// A disk that has changed a byte is noticed before the bad copy takes the good one's place.
+/// Changes a byte of a file.
+fn rot(path: &Path) {
+    let mut bytes = std::fs::read(path).expect("a file");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x10;
+    std::fs::write(path, bytes).expect("room");
+}
+
+/// A disk that has changed a byte is noticed before the bad copy takes the good one's place, and costs no other recording its
+/// copy.
 #[test]
 fn a_recording_that_rots_is_told_and_not_copied() {
     let server = Server::start(SMALL);
-    let id = server.go_live("Rots");
-    server.until_duration(&id, 3.0);
-    server.end(&id);
+    let record = |title| {
+        let id = server.go_live(title);
+        server.until_duration(&id, 3.0);
+        server.end(&id);
+        id
+    };
+    let rotten = record("Rots");
     let name = reels(server.data.path()).into_keys().next().expect("a reel");
-    let path = server.data.path().join("reels").join(name);
-    let mut bytes = std::fs::read(&path).expect("a file");
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 0x10;
-    std::fs::write(&path, bytes).expect("room");
+    let sound = record("Does not");
+    let home = tempfile::tempdir().expect("a temporary directory");
+    let earlier = home.path().join("earlier");
+    backup(&server, &earlier);
+    let copied = reels(&earlier);
+    assert_eq!(copied.len(), 2);
+    // What it has of the one that rots is an older and shorter copy.
+    let stump = std::fs::read(earlier.join("reels").join(&name)).expect("a file");
+    std::fs::write(earlier.join("reels").join(&name), &stump[..1000]).expect("room");
+    let copied = reels(&earlier);
+
+    rot(&server.data.path().join("reels").join(&name));
     let output = run_to_end(Command::new(BINARY).args(["fsck", "--json", "--data"]).arg(server.data.path()));
     assert_eq!(output.status.code(), Some(1));
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let codes: Vec<_> = report["report"]["faults"].as_array().expect("a list").iter().map(|f| &f["code"]).collect();
     assert_eq!((codes, &report["clean"]), (vec![&json!("checksum"), &json!("hash")], &json!(false)));
-    let home = tempfile::tempdir().expect("a temporary directory");
-    let place = home.path().join("stick");
-    assert!(refusal(&siaran("backup", &place, server.data.path())).contains("not those that were recorded"));
+    let names_it = |said: &str| said.contains(name.trim_end_matches(".reel")) && said.contains(&rotten);
+    assert!(names_it(&refusal(&siaran("backup", &earlier, server.data.path()))));
+    assert_eq!(reels(&earlier), copied, "the older copy stays");
+    let fresh = home.path().join("fresh");
+    assert!(names_it(&refusal(&siaran("backup", &fresh, server.data.path()))));
+    assert_eq!(reels(&fresh).len(), 1, "the others are copied all the same");
+
+    // One that is missing in the backup, or rots there, costs a restore no other.
+    let clean = home.path().join("box");
+    let said = refusal(&siaran("restore", &fresh, &clean));
+    assert!(names_it(&said) && reels(&clean) == reels(&fresh), "{said}");
+    let other = reels(&fresh).into_keys().next().expect("a reel");
+    rot(&fresh.join("reels").join(&other));
+    let again = home.path().join("again");
+    let output = siaran("restore", &fresh, &again);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && said.lines().count() == 2 && said.contains(&sound), "{said}");
+    assert_eq!(reels(&again), reels(&fresh), "what there is of it is brought back");
     // The server finds it by itself, the more so as nothing is on air.
     until("the alarm", || server.stranger().get("/healthz").text().contains("recording_damaged").then_some(()));
 }

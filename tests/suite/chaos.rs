@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -58,6 +58,38 @@ const FAULTS: &[Fault] = &[
 
 /// Nothing that is promised takes longer than this, even on a machine that does much else.
 const RECOVERY: Duration = Duration::from_secs(30);
+
+impl Fault {
+    /// The longest time without a new part, seconds beyond the usual, that a viewer may see: what is promised, and what a machine
+    /// adds that does much else.
+    fn longest_gap(self) -> f64 {
+        match self {
+            // The disk is taken away and mounted again.
+            Fault::PowerCut => 20.0,
+            // 3 s are promised.
+            Fault::ProgramKilled => 12.0,
+            // 2 s are promised.
+            Fault::WorkerKilled | Fault::WorkerCrashed | Fault::WorkerStopped => 8.0,
+            // Live does not wait for them at all.
+            Fault::DiskFull
+            | Fault::WritesFail
+            | Fault::SyncsFail
+            | Fault::ClockStepped
+            | Fault::ReadersStall
+            | Fault::ReadersHangUp
+            | Fault::PublisherKilled => 5.0,
+        }
+    }
+
+    /// The most that a recording may miss of the broadcast in whose course it happened once, seconds.
+    fn longest_hole(self) -> f64 {
+        match self {
+            // Nothing is written until everybody was told, and a segment longer.
+            Fault::DiskFull | Fault::WritesFail | Fault::SyncsFail => 20.0,
+            other => other.longest_gap(),
+        }
+    }
+}
 
 /// What a kind of fault cost.
 #[derive(Debug, Default, Clone)]
@@ -325,10 +357,15 @@ impl Scene {
                 self.clock.set(RIGHT);
             }
             Fault::ReadersStall => {
-                let path = format!("/media/{}/av/index.m3u8", self.id);
-                let sockets: Vec<TcpStream> = (0..20).map(|_| ask(self.server(), &path)).collect();
-                dice.sleep(500, 1500);
-                drop(sockets);
+                // More than the kernel buffers for each, read by a kilobyte at a time.
+                let path = format!("/media/{}/av/seg-0.m4s", self.id);
+                let mut sockets: Vec<TcpStream> = (0..20).map(|_| ask_slowly(self.server(), &path)).collect();
+                for _ in 0..10 {
+                    for socket in &mut sockets {
+                        socket.read_exact(&mut [0; 1024]).expect("there is more");
+                    }
+                    dice.sleep(50, 200);
+                }
             }
             Fault::ReadersHangUp => {
                 let path = format!("/media/{}/av/seg-0.m4s", self.id);
@@ -374,6 +411,21 @@ fn ask(server: &Server, path: &str) -> TcpStream {
     let address = server.http.trim_start_matches("http://");
     let mut socket = TcpStream::connect(address).expect("it listens");
     let _ = write!(socket, "GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    socket
+}
+
+/// Sixteen requests at once, all that a connection may have, by somebody who hardly takes anything.
+fn ask_slowly(server: &Server, path: &str) -> TcpStream {
+    use rustix::net::{AddressFamily, SocketType, connect, socket, sockopt};
+    let address = server.http.trim_start_matches("http://");
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+    // What is announced at first goes by it.
+    sockopt::set_socket_recv_buffer_size(&socket, 2304).expect("it can be set");
+    connect(&socket, &address.parse::<SocketAddr>().expect("an address")).expect("it listens");
+    let mut socket = TcpStream::from(socket);
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    socket.write_all(request.repeat(16).as_bytes()).expect("it is taken");
+    socket.set_read_timeout(Some(RECOVERY)).expect("it can be set");
     socket
 }
 
@@ -439,10 +491,21 @@ fn finish(mut scene: Scene, costs: &BTreeMap<Fault, Cost>) {
     for (fault, cost) in costs {
         let limit = if *fault == Fault::PowerCut { 1.5 } else { 0.5 };
         assert!(cost.lost <= limit, "{fault:?} lost {} s of media", cost.lost);
+        assert!(cost.gap <= fault.longest_gap(), "{fault:?}: viewers waited {} s", cost.gap);
     }
     scene.publisher = None;
+    let bearable: f64 = costs.iter().map(|(fault, cost)| f64::from(cost.times) * fault.longest_hole()).sum();
     for id in [scene.id.clone(), scene.published.clone()] {
-        scene.server().end(&id);
+        let ended = scene.server().end(&id);
+        let holes: Vec<f64> = ended["gaps"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|gap| gap["lasted_s"].as_f64().expect("a number"))
+            .collect();
+        let missing: f64 = holes.iter().sum();
+        println!("{id}: {missing:.2} s are missing in {} holes of {} s", holes.len(), ended["duration_s"]);
+        assert!(missing <= bearable, "{missing} s are missing in the recording: {holes:?}");
         let text = String::from_utf8(scene.server().fetch(&format!("/media/{id}/av/index.m3u8"))).expect("UTF-8");
         let recording = Playlist::read(&text);
         recording.check();

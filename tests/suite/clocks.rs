@@ -4,9 +4,10 @@ use std::process::Command;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-use crate::client::Client;
+use crate::client::{By, Client};
 use crate::playlist_rules::Playlist;
 use crate::server::{self, ADMIN, SMALL, Server, add_account, new_data, preload, serve_command, until};
 
@@ -211,6 +212,14 @@ fn what_is_old_goes_when_the_clock_can_be_trusted() {
     assert!(page.contains("Deleted by itself: its time in the trash was over"), "{page}");
 }
 
+/// Puts a session's last use back, by both clocks: twelve hours end it.
+fn not_used_for_13_hours(data: &TempDir, session: &Client) {
+    let By::Bearer(token) = &session.by else { panic!("it has a token") };
+    let database = rusqlite::Connection::open(data.path().join("siaran.db")).expect("a database");
+    let sql = "UPDATE sessions SET seen_ms = seen_ms - 46800000, last_seen_at = last_seen_at - 46800000 WHERE token_hash = ?1";
+    assert_eq!(database.execute(sql, [&Sha256::digest(token)[..]]).expect("it can be written"), 1);
+}
+
 #[test]
 fn sessions_over_restarts_with_a_wrong_clock() {
     let data = new_data();
@@ -218,12 +227,16 @@ fn sessions_over_restarts_with_a_wrong_clock() {
     let start = |clock| Clocked::start(&data, clock, SMALL);
     let mut first = start(RIGHT);
     let session = first.server.client(ADMIN);
+    let idle = first.server.client(ADMIN);
     assert_eq!(first.server.terminate(), Some(0));
+    not_used_for_13_hours(&data, &idle);
     // The boot is the same, so the monotonic clock counts: neither signed out nor given more.
     for clock in [YEARS_56, AT_1970, RIGHT] {
         let mut next = start(clock);
         let again = Client::new(&next.server.http).by(session.by.clone());
         assert_eq!(again.get("/api/v1/sources").status, 200, "at {clock}");
+        let over = Client::new(&next.server.http).by(idle.by.clone());
+        assert_eq!(over.get("/api/v1/sources").status, 401, "no clock lengthens a session, at {clock}");
         works(&next.server, &next.server.client(ADMIN));
         assert_eq!(next.server.terminate(), Some(0));
     }

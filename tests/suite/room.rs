@@ -3,7 +3,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -24,12 +23,17 @@ fn flags(go_live_s: &'static str) -> Vec<&'static str> {
 
 /// `siaran serve` on a disk of its own: `mount` is what comes behind `mount` in a shell, before the data directory.
 fn serve_on(data: &Path, mount: &str, flags: &[&str]) -> Command {
+    serve_after(data, mount, "true", flags)
+}
+
+/// The same after a shell has done something to the mounted directory, `$1`.
+fn serve_after(data: &Path, mount: &str, before: &str, flags: &[&str]) -> Command {
     let serve = serve_command(data, flags);
     let mut command = Command::new("unshare");
     // Other tests' disks are not to be kept alive by this copy of what is mounted.
     let script = format!(
         "grep -o '^/dev/loop[^ ]* [^ ]*' /proc/mounts | cut -d' ' -f2 | xargs -r umount -l; \
-         mount {mount} \"$1\" && shift && exec \"$@\""
+         mount {mount} \"$1\" && {before} && shift && exec \"$@\""
     );
     command.args(["--mount", "--propagation", "private", "sh", "-c", &script, "sh"]).arg(data);
     command.arg(serve.get_program()).args(serve.get_args());
@@ -140,7 +144,7 @@ fn record(server: &Server, title: &str, seconds: f64) -> String {
 }
 
 /// Puts a recording into the trash and deletes it from there.
-fn delete_for_good(server: &Server, id: &str) {
+pub fn delete_for_good(server: &Server, id: &str) {
     for _ in 0..2 {
         let (status, body) = server.call("DELETE", &format!("/broadcasts/{id}"), None);
         assert_eq!(status, 204, "{body}");
@@ -278,8 +282,9 @@ fn a_disk_that_turns_read_only() {
     let mount = format!("-o loop,errors=remount-ro {}/disk", folder.path().display());
     // That it was ended cannot be written anywhere: without this, it would be on air again.
     let flags = [&flags("0")[..], &["--resume-s", "0"]].concat();
-    let start = |data: &Arc<TempDir>| Server::start_by(data, serve_on(data.path(), &mount, &flags));
-    let mut server = with_admin(start(&data));
+    let start_after = |before: &str| Server::start_by(&data, serve_after(data.path(), &mount, before, &flags));
+    let start = || start_after("true");
+    let mut server = with_admin(start());
     let other = record(&server, "Stays on a disk that is read-only", 2.0);
     let id = server.go_live("On a disk that turns read-only");
     server.until_duration(&id, 8.0);
@@ -309,14 +314,31 @@ fn a_disk_that_turns_read_only() {
     server.kill();
     drop(server);
     // The last process of the namespace is gone, and with it the mount.
-    let server = until("the disk to be free", || {
-        let checked = Command::new("e2fsck").args(["-fy"]).arg(folder.path().join("disk")).output().expect("e2fsck");
-        (checked.status.code().expect("it ends") < 4).then(|| start(&data))
-    });
+    let until_free = || {
+        until("the disk to be free", || {
+            let checked =
+                Command::new("e2fsck").args(["-fy"]).arg(folder.path().join("disk")).output().expect("e2fsck");
+            (checked.status.code().expect("it ends") < 4).then_some(())
+        })
+    };
+    until_free();
+    let mut server = start();
     check_database(&seen(&server, "siaran.db"));
     assert_eq!(server.sign_in(ADMIN, PASSWORD).status, 200);
     let recording = playlist(&server, &id);
     assert!(recording.ended && recording.duration() >= 3.0, "{} s", recording.duration());
+    until_well(&server);
+
+    // Whoever fills it up while nothing runs leaves the ballast's room to start and to sign in with.
+    until("the ballast", || std::fs::metadata(seen(&server, "ballast")).ok());
+    server.kill();
+    drop(server);
+    until_free();
+    let server = start_after("{ cat /dev/zero > \"$1/filler\" 2> /dev/null; test -e \"$1/ballast\"; }");
+    assert!(!seen(&server, "ballast").exists());
+    assert_eq!(server.sign_in(ADMIN, PASSWORD).status, 200);
+    assert_eq!(health(&server).1, ["disk_full"]);
+    unfill(&server);
     until_well(&server);
 }
 

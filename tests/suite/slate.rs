@@ -156,6 +156,33 @@ fn a_program_that_starts_again_shows_the_slate_until_its_publisher_is_back() {
     check_comes_back(&server, &key, &id);
 }
 
+/// A camera that was unplugged while the box was dark: what is on air again is the slate, on the same address.
+#[test]
+fn a_program_that_starts_again_without_its_camera_shows_the_slate() {
+    let mut server = Server::start(SMALL);
+    let id = server.go_live("Without a camera");
+    server.until_duration(&id, 4.0);
+    let before = playlist(&server, &id);
+    server.kill();
+    let database = rusqlite::Connection::open(server.data.path().join("siaran.db")).expect("a database");
+    let sql =
+        "UPDATE broadcasts SET source = 'cam-0123456789ab', source_kind = 'camera', microphone = 'mic-0123456789ab'";
+    assert_eq!(database.execute(sql, []).expect("a broadcast"), 1);
+    drop(database);
+    let server = kill(server, ())();
+    let begin = Instant::now();
+    until("the broadcast to be on air again", || {
+        (server.stranger().get(&format!("/media/{id}/av/index.m3u8")).status == 200).then_some(())
+    });
+    let slate = until_slate(&server, &id);
+    println!("the slate is listed {:?} after the program was ready", begin.elapsed());
+    check_continues(&before, &slate);
+    let told = server.broadcast(&id);
+    assert_eq!((&told["state"], &told["health"]), (&json!("live"), &json!("video_lost")), "{told}");
+    server.end(&id);
+    check_recording(&server, &id, &["h264", "aac"]);
+}
+
 #[test]
 fn a_worker_that_dies_while_its_publisher_is_away_shows_the_slate_again() {
     let server = Server::start(&["--rtmp-grace-s", "60"]);
