@@ -277,7 +277,10 @@ impl Studio {
         let program = match interrupted.broadcast.source_kind {
             SourceKind::Rtmp => Ok(self.run(&source_id, self.publisher_task())),
             SourceKind::Camera => Ok(self.camera_program(&interrupted.broadcast)),
-            SourceKind::Test => self.program(&source_id, interrupted.broadcast.microphone.as_deref()),
+            // What was read in is no source.
+            SourceKind::Test | SourceKind::File => {
+                self.program(&source_id, interrupted.broadcast.microphone.as_deref())
+            }
         };
         let Some(program) = program.ok().filter(|_| free) else {
             tracing::warn!(broadcast = id, source = source_id, "its source is not there any more");
