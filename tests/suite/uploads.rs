@@ -88,11 +88,13 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The name under which these bytes have come into the import folder, whatever has been done with them since.
+/// The name under which these bytes have come into the import folder, whatever has been done with them since. While they are
+/// read, in `working`, they have none.
 fn arrived(server: &Server, wanted: &[u8]) -> String {
     let path = until("the file to arrive", || {
         let all = files(&room::seen(server, "import"));
-        all.into_iter().find(|path| std::fs::read(path).is_ok_and(|found| found == wanted))
+        let mut named = all.into_iter().filter(|path| !path.components().any(|part| part.as_os_str() == "working"));
+        named.find(|path| std::fs::read(path).is_ok_and(|found| found == wanted))
     });
     path.file_name().expect("a file").to_str().expect("UTF-8").to_owned()
 }

@@ -4,6 +4,8 @@
 const MOST_BYTES: usize = 180;
 /// Bytes of what counts as an extension.
 const MOST_EXTENSION: usize = 12;
+/// Endings of copies that are not done, which the import folder leaves alone.
+const UNFINISHED: [&str; 8] = [".part", ".partial", ".filepart", ".crdownload", ".download", ".tmp", ".temp", ".!ut"];
 /// Of what nothing else is left.
 const NAMELESS: &str = "upload";
 
@@ -44,11 +46,11 @@ fn is_extension(text: &str) -> bool {
 /// Without what hides a file, or marks it as a copy that is not done.
 fn trimmed(name: &str) -> &str {
     let bare = name.trim_matches(|c: char| c.is_whitespace() || c == '.' || c == '~');
-    let ending = bare.len().checked_sub(".part".len()).and_then(|at| bare.split_at_checked(at));
-    match ending {
-        Some((before, ending)) if ending.eq_ignore_ascii_case(".part") => trimmed(before),
-        _ => bare,
-    }
+    let before = UNFINISHED.iter().find_map(|ending| {
+        let (before, last) = bare.split_at_checked(bare.len().checked_sub(ending.len())?)?;
+        last.eq_ignore_ascii_case(ending).then_some(before)
+    });
+    before.map_or(bare, trimmed)
 }
 
 #[cfg(test)]
@@ -95,6 +97,8 @@ mod tests {
             ("a.mp4.PART~ ", "a.mp4"),
             (".part", "part"),
             ("x.part.part", "x"),
+            ("a.mp4.crdownload", "a.mp4"),
+            ("a.tmp", "a"),
         ] {
             assert_eq!(safe(given), name, "{given:?}");
         }

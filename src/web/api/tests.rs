@@ -420,6 +420,8 @@ fn the_description_has_every_route() {
             "/api/v1/stream-keys",
             "/api/v1/stream-keys/{id}",
             "/api/v1/trash",
+            "/api/v1/uploads",
+            "/api/v1/uploads/{id}",
         ]
     );
 }
