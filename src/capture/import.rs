@@ -297,10 +297,6 @@ impl Reader {
                 Some(gst::MessageView::Eos(_)) if !lock(found).begun => return Ok(()),
                 _ => {}
             }
-            // The pipeline itself may say so before all of it is built.
-            if lock(found).is_over() {
-                return Ok(());
-            }
             if length.is_none() {
                 length = pipeline.query_duration::<gst::ClockTime>();
                 if let Some(length) = length {
@@ -309,6 +305,10 @@ impl Reader {
                     }
                     self.outbox.send(FromWorker::Length { ms: length.mseconds() });
                 }
+            }
+            // The pipeline itself may say so before all of it is built.
+            if lock(found).is_over() {
+                return Ok(());
             }
         }
     }

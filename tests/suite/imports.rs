@@ -127,7 +127,7 @@ fn each_kind_of_file_is_read_in_or_refused_with_the_reason() {
         ("old.avi", format!("{both} -c:v mpeg4 -c:a libmp3lame"), Encoded(320, 180)),
         (
             "odd.avi",
-            String::from("-f lavfi -i testsrc2=size=333x251:rate=50:duration=4 -c:v mjpeg -pix_fmt yuvj420p"),
+            String::from("-f lavfi -i testsrc=size=333x251:rate=50:duration=4 -c:v mjpeg -pix_fmt yuvj420p"),
             Encoded(334, 252),
         ),
         (
