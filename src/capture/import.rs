@@ -75,9 +75,18 @@ struct Reader {
 struct Found {
     picture: bool,
     sound: bool,
-    /// All streams were told of.
-    all: bool,
+    /// The first frame has come, and before it all streams were told of.
+    begun: bool,
+    picture_over: bool,
+    sound_over: bool,
     failure: Option<Failure>,
+}
+
+impl Found {
+    /// Nothing follows of what is read.
+    fn is_over(&self) -> bool {
+        self.begun && (self.picture_over || !self.picture) && (self.sound_over || !self.sound)
+    }
 }
 
 type Shared = Arc<Mutex<Found>>;
@@ -132,14 +141,6 @@ impl Reader {
         parser.connect_pad_added(move |_, pad| {
             reader.take_stream(&weak, pad, &shared);
         });
-        let (reader, weak, shared) = (Arc::clone(self), pipeline.downgrade(), Arc::clone(found));
-        parser.connect_no_more_pads(move |_| {
-            let Some(pipeline) = weak.upgrade() else { return };
-            if let Err(failure) = reader.streams_are_known(&shared) {
-                fail(&shared, &pipeline, failure);
-            }
-            lock(&shared).all = true;
-        });
         Ok(())
     }
 
@@ -163,8 +164,14 @@ impl Reader {
                 return gst::PadProbeReturn::Ok;
             }
             let Some(pipeline) = weak.upgrade() else { return gst::PadProbeReturn::Remove };
-            if let Err(reason) = reader.branch(&pipeline, pad, kind, &shared) {
-                fail(&shared, &pipeline, (ErrorCode::UnsupportedCodec, reason));
+            let begins = !std::mem::replace(&mut lock(&shared).begun, true);
+            let known = if begins { reader.streams_are_known(&shared) } else { Ok(()) };
+            let branched = known.and_then(|()| {
+                let branched = reader.branch(&pipeline, pad, kind, &shared);
+                branched.map_err(|reason| (ErrorCode::UnsupportedCodec, reason))
+            });
+            if let Err(failure) = branched {
+                fail(&shared, &pipeline, failure);
             }
             gst::PadProbeReturn::Remove
         });
@@ -233,6 +240,11 @@ impl Reader {
                 if let (Err(failure), Some(pipeline)) = (ended, weak_over.upgrade()) {
                     fail(&shared_over, &pipeline, failure);
                 }
+                let mut found = lock(&shared_over);
+                match stream {
+                    Stream::Picture => found.picture_over = true,
+                    Stream::Sound(_) => found.sound_over = true,
+                }
             });
         sink.set_callbacks(callbacks.build());
         Ok(())
@@ -276,18 +288,14 @@ impl Reader {
 
     /// Until the file's end, or what went wrong. Tells on the way how long it is.
     fn await_end(&self, pipeline: &gst::Pipeline, bus: &gst::Bus, found: &Shared) -> Result<(), Failure> {
-        let (mut length, mut ended) = (None, false);
+        let mut length = None;
         loop {
             let wanted = [gst::MessageType::Eos, gst::MessageType::Error];
             let message = bus.timed_pop_filtered(LOOK, &wanted);
             match message.as_ref().map(|message| message.view()) {
-                Some(gst::MessageView::Eos(_)) => ended = true,
                 Some(gst::MessageView::Error(error)) => return Err(failure(error)),
+                Some(gst::MessageView::Eos(_)) if !lock(found).begun => return Ok(()),
                 _ => {}
-            }
-            // A short one ends before the last has been told of it.
-            if ended && lock(found).all {
-                return Ok(());
             }
             if length.is_none() {
                 length = pipeline.query_duration::<gst::ClockTime>();
@@ -297,6 +305,10 @@ impl Reader {
                     }
                     self.outbox.send(FromWorker::Length { ms: length.mseconds() });
                 }
+            }
+            // The pipeline itself may say so before all of it is built.
+            if lock(found).is_over() {
+                return Ok(());
             }
         }
     }

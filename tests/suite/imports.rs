@@ -127,7 +127,7 @@ fn each_kind_of_file_is_read_in_or_refused_with_the_reason() {
         ("old.avi", format!("{both} -c:v mpeg4 -c:a libmp3lame"), Encoded(320, 180)),
         (
             "odd.avi",
-            String::from("-f lavfi -i testsrc2=size=333x251:rate=50:duration=4 -c:v mjpeg -pix_fmt yuvj420p"),
+            String::from("-f lavfi -i testsrc=size=333x251:rate=50:duration=4 -c:v mjpeg -pix_fmt yuvj420p"),
             Encoded(334, 252),
         ),
         (
@@ -278,6 +278,14 @@ fn a_kill_in_the_middle_leaves_nothing_behind_and_a_crash_of_the_reader_is_told(
     assert_eq!(server.get("/broadcasts")["items"].as_array().map(Vec::len), Some(1));
     assert_eq!(server.terminate(), Some(0));
     fsck(server.data.path());
+
+    // Where room is short, files that were read in go before recordings do, and others wait.
+    let server = Server::start_on(&server.data, &[SMALL, &["--min-free-bytes", "1000000000000000"]].concat());
+    until("the file to be deleted", || (!folder(&server, "done").join("lecture.avi").exists()).then_some(()));
+    assert_eq!(server.broadcast(id)["state"], "ended");
+    hand_in(&server, &file);
+    until("it to wait", || (imports(&server)[0]["reason"] == "import_no_room").then_some(()));
+    assert_eq!((&imports(&server)[0]["state"], &imports(&server)[1]["state"]), (&json!("waiting"), &json!("done")));
 }
 
 #[test]

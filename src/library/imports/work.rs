@@ -24,8 +24,8 @@ use crate::worker::process::Worker;
 const PATIENCE: Duration = Duration::from_secs(300);
 /// A worker that dies of a file is given it so often.
 const TRIES: u32 = 2;
-/// What is missing at the end of a file may be rounding. Ticks.
-const ROUNDING: u64 = 2 * TIMESCALE as u64;
+/// What is missing at the end of a file may be rounding, or sound that goes on a little longer. Ticks.
+const ROUNDING: u64 = TIMESCALE as u64 / 2;
 
 /// What came of a try.
 enum Verdict {
