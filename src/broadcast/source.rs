@@ -87,8 +87,11 @@ pub fn cameras(devices: &[Device], wanted: Wanted) -> Vec<Source> {
         .collect()
 }
 
+/// The microphone of whoever wants no sound.
+pub const NO_MICROPHONE: &str = "none";
+
 /// What a worker is to capture for a source; none where the camera is not there. Without a wish, the camera's own
-/// microphone is taken, or the first there is, or silence.
+/// microphone is taken, or the first there is, or silence; [`NO_MICROPHONE`], or one that is not there, is silence.
 pub fn inputs(
     source_id: &str,
     microphone: Option<&str>,
@@ -102,6 +105,7 @@ pub fn inputs(
         devices.iter().find(|device| device.kind == DeviceKind::Camera && device_source_id(device) == source_id)?;
     let mut microphones = microphones_of(device, devices);
     let audio = match microphone {
+        Some(NO_MICROPHONE) => None,
         Some(wanted) => microphones.find(|device| device_source_id(device) == wanted),
         None => microphones.next(),
     };

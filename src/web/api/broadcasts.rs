@@ -182,7 +182,7 @@ pub struct NewBroadcastBody {
     title: String,
     /// A source's id.
     source: String,
-    /// A microphone's id; without it, the camera's own or the first there is.
+    /// A microphone's id, or `none` for no sound; without it, the camera's own or the first there is.
     microphone: Option<String>,
     /// Default: public.
     audience: Option<Audience>,
