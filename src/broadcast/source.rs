@@ -127,3 +127,34 @@ fn microphones_of<'a>(camera: &'a Device, devices: &'a [Device]) -> impl Iterato
     let own = |device: &&Device| camera.sibling.as_ref() == Some(&device.id);
     microphones().filter(own).chain(microphones().filter(move |device| !own(device)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device(id: &str, kind: DeviceKind, sibling: Option<&str>) -> Device {
+        let sibling = sibling.map(String::from);
+        Device { id: id.into(), kind, label: id.into(), formats: Vec::new(), gives_h264: false, sibling }
+    }
+
+    #[test]
+    fn a_camera_is_heard_as_it_was_asked_for() {
+        let devices = [
+            device("lavalier", DeviceKind::Microphone, None),
+            device("own", DeviceKind::Microphone, Some("camera")),
+            device("camera", DeviceKind::Camera, Some("own")),
+        ];
+        let wanted = Wanted { width: 1280, height: 720, frame_rate: 30 };
+        let [lavalier, own, camera] = devices.each_ref().map(device_source_id);
+        let heard = |microphone| inputs(&camera, microphone, &devices, wanted).map(|(_, audio)| audio);
+        let microphone = |id: &str| Some(AudioInput::Microphone(id.to_owned()));
+        assert_eq!(heard(None), microphone("own"));
+        assert_eq!(heard(Some(&lavalier)), microphone("lavalier"));
+        assert_eq!(heard(Some(&own)), microphone("own"));
+        assert_eq!(heard(Some(NO_MICROPHONE)), Some(AudioInput::Silence));
+        let offered = cameras(&devices, wanted);
+        let offered: Vec<&str> = offered[0].microphones.iter().map(|microphone| &*microphone.id).collect();
+        assert_eq!(offered, [&*own, &*lavalier], "its own comes first");
+        assert_eq!(inputs("cam-none", None, &devices, wanted), None);
+    }
+}
