@@ -96,6 +96,9 @@ fn record(server: &Server, client: &Client, audience: &str) -> String {
     id
 }
 
+/// Names and values of a form.
+type Filled<'a> = &'a [(&'a str, &'a str)];
+
 /// An id that nothing has.
 const NONE: &str = "00000000000000000000";
 
@@ -188,7 +191,7 @@ fn each_role_against_each_route() {
         .iter()
         .flat_map(|file| ["GET", "HEAD"].map(|method| (method, of_none(&format!("/media/{{id}}/{file}")), None, gone)));
     let table: Vec<_> = table.into_iter().chain(pages).chain(media).collect();
-    let forms: Vec<(String, &[(&str, &str)], [u16; 4])> = vec![
+    let forms: Vec<(String, Filled, [u16; 4])> = vec![
         ("/admin/accounts".into(), &[("username", "x"), ("password", "x"), ("role", "viewer")], admins(400)),
         (of_none("/admin/accounts/{id}/role"), &[("role", "viewer")], admins(404)),
         (of_none("/admin/accounts/{id}/password"), &[("password", PASSWORD)], admins(404)),
