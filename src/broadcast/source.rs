@@ -74,8 +74,11 @@ pub fn cameras(devices: &[Device], wanted: Wanted) -> Vec<Source> {
         .collect()
 }
 
+/// The microphone of whoever wants no sound.
+pub const NO_MICROPHONE: &str = "none";
+
 /// What a worker is to capture for a source; none where the camera is not there. Without a wish, the camera's own
-/// microphone is taken, or the first there is, or silence.
+/// microphone is taken, or the first there is, or silence; [`NO_MICROPHONE`], or one that is not there, is silence.
 pub fn inputs(
     source_id: &str,
     microphone: Option<&str>,
@@ -88,6 +91,7 @@ pub fn inputs(
     let device = devices.iter().find(|device| device.kind == DeviceKind::Camera && device.source_id() == source_id)?;
     let mut microphones = microphones_of(device, devices);
     let audio = match microphone {
+        Some(NO_MICROPHONE) => None,
         Some(wanted) => microphones.find(|device| device.source_id() == wanted),
         None => microphones.next(),
     };
@@ -116,4 +120,35 @@ fn microphones_of<'a>(camera: &'a Device, devices: &'a [Device]) -> impl Iterato
     let microphones = || devices.iter().filter(|device| device.kind == DeviceKind::Microphone);
     let own = |device: &&Device| camera.sibling.as_ref() == Some(&device.id);
     microphones().filter(own).chain(microphones().filter(move |device| !own(device)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device(id: &str, kind: DeviceKind, sibling: Option<&str>) -> Device {
+        let sibling = sibling.map(String::from);
+        Device { id: id.into(), kind, label: id.into(), formats: Vec::new(), gives_h264: false, sibling }
+    }
+
+    #[test]
+    fn a_camera_is_heard_as_it_was_asked_for() {
+        let devices = [
+            device("lavalier", DeviceKind::Microphone, None),
+            device("own", DeviceKind::Microphone, Some("camera")),
+            device("camera", DeviceKind::Camera, Some("own")),
+        ];
+        let wanted = Wanted { width: 1280, height: 720, frame_rate: 30 };
+        let [lavalier, own, camera] = devices.each_ref().map(Device::source_id);
+        let heard = |microphone| inputs(&camera, microphone, &devices, wanted).map(|(_, audio)| audio);
+        let microphone = |id: &str| Some(AudioInput::Microphone(id.to_owned()));
+        assert_eq!(heard(None), microphone("own"));
+        assert_eq!(heard(Some(&lavalier)), microphone("lavalier"));
+        assert_eq!(heard(Some(&own)), microphone("own"));
+        assert_eq!(heard(Some(NO_MICROPHONE)), Some(AudioInput::Silence));
+        let offered = cameras(&devices, wanted);
+        let offered: Vec<&str> = offered[0].microphones.iter().map(|microphone| &*microphone.id).collect();
+        assert_eq!(offered, [&*own, &*lavalier], "its own comes first");
+        assert_eq!(inputs("cam-none", None, &devices, wanted), None);
+    }
 }

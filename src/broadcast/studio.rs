@@ -90,6 +90,8 @@ struct Inner {
     /// Running time zero, monotonic nanoseconds.
     base_ns: u64,
     programs: Mutex<HashMap<String, Arc<Program>>>,
+    /// Marked whenever a program begins.
+    begun: watch::Sender<()>,
     /// Publishers that are connected: source id to label.
     publishers: watch::Sender<BTreeMap<String, String>>,
     devices: watch::Sender<Vec<Device>>,
@@ -114,6 +116,7 @@ impl Studio {
             library,
             base_ns,
             programs: Mutex::default(),
+            begun: watch::Sender::default(),
             publishers: watch::Sender::default(),
             devices: watch::Sender::default(),
             on_air: watch::Sender::default(),
@@ -421,7 +424,13 @@ impl Studio {
         })
     }
 
-    fn running(&self, source_id: &str) -> Option<Arc<Program>> {
+    /// Learns of each program that begins.
+    pub fn begun(&self) -> watch::Receiver<()> {
+        self.0.begun.subscribe()
+    }
+
+    /// The program of a source that runs now.
+    pub fn running(&self, source_id: &str) -> Option<Arc<Program>> {
         self.programs().get(source_id).filter(|program| !program.is_over()).cloned()
     }
 
@@ -437,6 +446,7 @@ impl Studio {
         programs.retain(|_, program| !program.is_over());
         let program = Program::start(&self.0.runtime, source_id.to_owned(), task, self.0.base_ns, self.epoch_us());
         programs.insert(source_id.to_owned(), program.clone());
+        self.0.begun.send_replace(());
         program
     }
 

@@ -23,6 +23,7 @@ pub use crate::store::stream_keys::StreamKey;
 pub use manage::{Changes, NewAccount};
 pub use sign_in::{Attempt, Person, Session, SignInError, SignedIn};
 pub use stream_keys::{CreatedKey, NewKey, StreamKeys};
+pub use throttle::network;
 
 /// Passwords checked at once: the encoders want the other cores, and a flood of guesses waits in line.
 const HASHES_AT_ONCE: usize = 2;

@@ -119,8 +119,8 @@ impl<C: Clock + Clone> Throttle<C> {
     }
 }
 
-/// One household has one IPv4 address but a whole /64 of IPv6.
-fn network(address: IpAddr) -> IpAddr {
+/// Whose attempts are counted as one address's: one household has one IPv4 address but a whole /64 of IPv6.
+pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
         v4 => v4,

@@ -60,7 +60,39 @@ fn sort(error: rusqlite_migration::Error) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Db;
+    use crate::accounts::Role;
+    use crate::store::{Db, accounts, broadcasts, media, stream_keys};
+
+    /// What the first version could hold; each later one must take it along.
+    const ROWS: &str = "
+        INSERT INTO settings VALUES ('kept', 'yes');
+        INSERT INTO accounts VALUES ('a', 'Wati', 'wati', 'admin', 'hash', 1, NULL);
+        INSERT INTO stream_keys VALUES ('k', x'01', 'a', 'Aula', 0, 'staff', 2, NULL, NULL);
+        INSERT INTO broadcasts (id, title, audience, state, source, source_kind, account_id, stream_key_id, created_at,
+            ended_at, duration) VALUES ('b', 'Kelas ibu', 'pin', 'ended', 'test', 'test', 'a', 'k', 3, 4, 5);
+        INSERT INTO inits (broadcast_id, rendition, number, bytes, codecs, width, height, frame_rate_milli, has_audio)
+            VALUES ('b', 0, 0, x'02', 'avc1.42c01e', 1280, 720, 30000, 1);
+        INSERT INTO reels (id, broadcast_id, rendition, created_at) VALUES ('r', 'b', 0, 3);
+        INSERT INTO segments (broadcast_id, rendition, msn, reel_id, offset, length, start, duration, init,
+            discontinuity, independent, crc32c) VALUES ('b', 0, 7, 'r', 10, 20, 30, 40, 0, 1, 1, 50);";
+
+    fn check_rows(connection: &Connection, version: usize) {
+        let account = accounts::by_key(connection, "wati").unwrap().unwrap();
+        assert_eq!((account.id.as_str(), account.username.as_str(), account.role), ("a", "Wati", Role::Admin));
+        assert_eq!(accounts::password_hash(connection, "a").unwrap().as_deref(), Some("hash"));
+        let key = stream_keys::get(connection, "k").unwrap().unwrap();
+        assert_eq!((key.label.as_str(), key.auto_live), ("Aula", false));
+        let broadcast = broadcasts::get(connection, "b").unwrap().unwrap();
+        assert_eq!((broadcast.title.as_str(), broadcast.duration, broadcast.ended_at), ("Kelas ibu", 5, Some(4)));
+        assert!(broadcast.recorded && !broadcast.pinned, "from version {version}");
+        let found = broadcasts::Filter { search: "kelas".into(), limit: 2, ..broadcasts::Filter::default() };
+        assert_eq!(broadcasts::list(connection, &found).unwrap().len(), 1, "from version {version}");
+        assert_eq!(media::init(connection, "b", 0, 0).unwrap(), Some(vec![2]));
+        let [row] = &media::segments(connection, "b", 0).unwrap()[..] else { panic!("from version {version}") };
+        let (segment, location) = (&row.segment, &row.location);
+        assert_eq!((segment.msn, segment.start, segment.duration, segment.cut), (7, 30, 40, false));
+        assert_eq!((location.reel_id.as_str(), location.offset, location.length, location.crc32c), ("r", 10, 20, 50));
+    }
 
     fn schema(connection: &Connection) -> Vec<(String, String)> {
         let mut statement =
@@ -83,7 +115,7 @@ mod tests {
             let mut old = Connection::open(&path).unwrap();
             MIGRATIONS.to_version(&mut old, version).unwrap();
             if version >= 1 {
-                old.execute("INSERT INTO settings VALUES ('kept', 'yes')", []).unwrap();
+                old.execute_batch(ROWS).unwrap();
             }
             drop(old);
             drop(Db::open(&path).unwrap());
@@ -91,6 +123,9 @@ mod tests {
             assert_eq!(schema(&upgraded), schema(&fresh), "from version {version}");
             let kept: i64 = upgraded.query_row("SELECT count(*) FROM settings", [], |row| row.get(0)).unwrap();
             assert_eq!(kept, i64::from(version >= 1));
+            if version >= 1 {
+                check_rows(&upgraded, version);
+            }
         }
     }
 

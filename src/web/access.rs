@@ -20,10 +20,14 @@ use super::guard::Visitor;
 use crate::accounts::{Audience, Role, token};
 use crate::base::ids;
 use crate::library::Library;
+use crate::people::network;
 use crate::store::broadcasts::Broadcast;
 
 /// PINs tried from one address in a minute: enough for a waiting room behind one router, too few to guess six digits.
 const TRIES_PER_MINUTE: NonZeroU32 = NonZeroU32::new(20).expect("20 is not 0");
+
+/// Addresses that are counted before those that have not tried lately are dropped.
+const ADDRESSES: usize = 10_000;
 
 /// The refusal of whoever has not given the PIN.
 pub const PIN_REQUIRED: Code = Code::Other(StatusCode::FORBIDDEN, "pin_required");
@@ -33,7 +37,7 @@ pub const PIN_REQUIRED: Code = Code::Other(StatusCode::FORBIDDEN, "pin_required"
 #[derive(Clone)]
 pub struct Pins {
     secret: [u8; 32],
-    /// Shared by all clones.
+    /// By network, as passwords are counted; shared by all clones.
     tries: Arc<DefaultKeyedRateLimiter<IpAddr>>,
 }
 
@@ -49,7 +53,10 @@ impl Pins {
         broadcast: &Broadcast,
         typed: &str,
     ) -> Result<Option<Cookie<'static>>, Problem> {
-        let address = request.peer_addr().map(|peer| peer.ip());
+        if self.tries.len() >= ADDRESSES {
+            self.tries.retain_recent();
+        }
+        let address = request.peer_addr().map(|peer| network(peer.ip()));
         if address.is_some_and(|address| self.tries.check_key(&address).is_err()) {
             let sentence = "Too many PINs were tried from here. Wait a minute.";
             return Err(Problem::new(Code::TooManyAttempts, sentence).retry_after(60));
@@ -138,5 +145,30 @@ pub fn player(request: &HttpRequest) -> String {
             let address = request.peer_addr().map(|peer| peer.ip().to_string()).unwrap_or_default();
             format!("{address} {}", header("User-Agent"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn a_household_has_its_tries_and_no_more() {
+        let pins = Pins::new([1; 32]);
+        let broadcast = Broadcast { pin: Some("123456".into()), ..Broadcast::bare("x", "x", 0) };
+        let tries = |addresses: fn(u32) -> String| {
+            let from = |n| {
+                let peer = std::net::SocketAddr::new(addresses(n).parse().unwrap(), 4000);
+                TestRequest::default().peer_addr(peer).to_http_request()
+            };
+            (0..100).take_while(|n| pins.admit(&from(*n), &broadcast, "000000").is_ok()).count() as u32
+        };
+        let most = TRIES_PER_MINUTE.get();
+        let about = most..most + 5;
+        assert!(about.contains(&tries(|n| format!("2001:db8::{n:x}"))), "one network");
+        assert!(about.contains(&tries(|_| "::ffff:10.0.0.1".to_owned())), "one address");
+        assert_eq!(tries(|n| format!("2001:db8:1:{n:x}::1")), 100, "as many networks");
     }
 }

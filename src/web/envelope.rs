@@ -59,7 +59,8 @@ fn replace_body<B>(response: ServiceResponse<B>, problem: &Problem, id: &str) ->
     let mut new = render(&request, problem, id);
     let ours: Vec<_> = new.headers().keys().cloned().collect();
     for (name, value) in old.headers() {
-        let of_old_body = name.as_str().starts_with("content-") && name != header::CONTENT_RANGE;
+        let kept = [header::CONTENT_RANGE, header::CONTENT_SECURITY_POLICY];
+        let of_old_body = name.as_str().starts_with("content-") && !kept.contains(name);
         // What the handler or the framework said beyond the body stays: Allow, Content-Range, Set-Cookie, …
         if !of_old_body && !ours.contains(name) {
             new.headers_mut().append(name.clone(), value.clone());

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use actix_web::body::{BodyStream, MessageBody, to_bytes_limited};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
-use actix_web::error::{PayloadError, QueryPayloadError, UrlencodedError};
-use actix_web::http::{StatusCode, header};
+use actix_web::error::{PayloadError, QueryPayloadError};
+use actix_web::http::header;
 use actix_web::middleware::Next;
 use actix_web::web::{self, Bytes, ServiceConfig};
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
@@ -46,6 +46,28 @@ impl<T: DeserializeOwned> FromRequest for Json<T> {
     }
 }
 
+/// A form's fields, or what is wrong with them; after the guards, as [`Json`].
+#[derive(Debug)]
+pub struct Form<T>(Result<T, Problem>);
+
+impl<T> Form<T> {
+    /// What was filled in.
+    pub fn take(self) -> Result<T, Problem> {
+        self.0
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest for Form<T> {
+    type Error = Problem;
+    type Future = LocalFuture<Result<Form<T>, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let is_form = request.content_type().eq_ignore_ascii_case("application/x-www-form-urlencoded");
+        let payload = payload.take();
+        Box::pin(async move { Ok(Form(read_form(is_form, payload).await)) })
+    }
+}
+
 /// A body of any kind of at most `LIMIT` bytes, or what is wrong with it; after the guards, as [`Json`].
 #[derive(Debug)]
 pub struct Raw<const LIMIT: usize>(Result<Bytes, Problem>);
@@ -80,14 +102,35 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let (path, message) = (error.path().to_string(), short(&error.inner().to_string()));
         let problem = Problem::new(Code::BadField("bad_json"), format!("The body does not fit: {message}."));
-        match quoted_field(&message) {
-            Some(name) => problem.field(name),
-            None if !path.contains('?') && path != "." => problem.field(path),
-            None => problem,
-        }
+        at_fault(problem, path, &message)
     })?;
     json.end().map_err(|_| Problem::new(Code::BadField("bad_json"), "Something follows the JSON value."))?;
     Ok(value)
+}
+
+async fn read_form<T: DeserializeOwned>(is_form: bool, payload: Payload) -> Result<T, Problem> {
+    if !is_form {
+        return Err(Problem::new(Code::UnsupportedMediaType, "The body must be a form.").field("Content-Type"));
+    }
+    parse_form(&read_all(payload, BODY_LIMIT).await?)
+}
+
+fn parse_form<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    let fields = serde_urlencoded::Deserializer::new(form_urlencoded::parse(body));
+    serde_path_to_error::deserialize(fields).map_err(|error| {
+        let (path, message) = (error.path().to_string(), short(&error.inner().to_string()));
+        let problem = Problem::new(Code::BadField("bad_form"), format!("The form does not fit: {message}."));
+        at_fault(problem, path, &message)
+    })
+}
+
+/// Names the field by serde's sentence, or else by where it was.
+fn at_fault(problem: Problem, path: String, message: &str) -> Problem {
+    match quoted_field(message) {
+        Some(name) => problem.field(name),
+        None if !path.contains('?') && path != "." => problem.field(path),
+        None => problem,
+    }
 }
 
 /// serde quotes what was sent, whatever its length.
@@ -95,9 +138,10 @@ fn short(message: &str) -> String {
     message.chars().take(200).collect()
 }
 
-/// serde names a missing or unknown field only in its sentence.
+/// serde names a field that is missing, unknown or there twice only in its sentence.
 fn quoted_field(message: &str) -> Option<String> {
-    let rest = message.strip_prefix("unknown field `").or_else(|| message.strip_prefix("missing field `"))?;
+    let faults = ["unknown field `", "missing field `", "duplicate field `"];
+    let rest = faults.iter().find_map(|fault| message.strip_prefix(fault))?;
     Some(rest.split('`').next()?.chars().take(64).collect())
 }
 
@@ -171,29 +215,8 @@ impl Drop for HeldBody {
 pub fn configure(config: &mut ServiceConfig) {
     config
         .app_data(web::PayloadConfig::new(BODY_LIMIT))
-        .app_data(web::FormConfig::default().limit(BODY_LIMIT).error_handler(|error, _| form_problem(error).into()))
         .app_data(web::QueryConfig::default().error_handler(|error, _| query_problem(&error).into()))
         .app_data(web::PathConfig::default().error_handler(|error, _| Problem::not_found().because(error).into()));
-}
-
-fn form_problem(error: UrlencodedError) -> Problem {
-    match error {
-        UrlencodedError::Overflow { .. } | UrlencodedError::UnknownLength => {
-            Problem::of_status(StatusCode::PAYLOAD_TOO_LARGE)
-        }
-        UrlencodedError::ContentType => {
-            Problem::new(Code::UnsupportedMediaType, "The body must be a form.").field("Content-Type")
-        }
-        UrlencodedError::Parse(error) => {
-            let message = short(&error.to_string());
-            let problem = Problem::new(Code::BadField("bad_form"), format!("The form does not fit: {message}."));
-            match quoted_field(&message) {
-                Some(name) => problem.field(name),
-                None => problem,
-            }
-        }
-        error => Problem::new(Code::BadRequest, "The form cannot be read.").because(error),
-    }
 }
 
 fn query_problem(error: &QueryPayloadError) -> Problem {
@@ -266,6 +289,24 @@ mod tests {
         assert_eq!(fault(r#"{"name":"a"} x"#).0, None);
         assert!(fault(&format!(r#"{{"{}":1}}"#, "x".repeat(5_000))).1.len() < 300);
         assert!(fault(r#"{"name":"a""#).1.contains("EOF"));
+    }
+
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    struct Filled {
+        title: String,
+        #[serde(default)]
+        audience: crate::accounts::Audience,
+        pinned: Option<String>,
+    }
+
+    #[test]
+    fn the_field_of_a_form_at_fault_is_named() {
+        let filled = Filled { title: "a b".into(), audience: crate::accounts::Audience::Pin, pinned: Some("1".into()) };
+        assert_eq!(parse_form::<Filled>(b"title=a+b&audience=pin&pinned=1&csrf=x").unwrap(), filled);
+        let at = |body: &str| parse_form::<Filled>(body.as_bytes()).unwrap_err().field.map(String::from);
+        assert_eq!(at("title=a&audience=x").as_deref(), Some("audience"));
+        assert_eq!(at("audience=pin").as_deref(), Some("title"));
+        assert_eq!(at("title=a&title=b").as_deref(), Some("title"));
     }
 
     #[test]

@@ -108,15 +108,15 @@ async fn studio_events(
     choice: Query<Choice>,
 ) -> Result<HttpResponse, Problem> {
     let Choice { source, microphone } = choice.into_inner();
-    let program = match source {
-        Some(source) => studio.preview(&source, microphone.as_deref()).ok(),
-        None => None,
-    };
+    if let Some(source) = &source
+        && let Err(error) = studio.preview(source, microphone.as_deref())
+    {
+        tracing::debug!(source, %error, "not there yet");
+    }
     Ok(events::stream(move |events| async move {
         tokio::select! {
             () = tell_status(&events, &studio, &library) => {}
-            () = tell_preview(&events, program.as_deref()) => {}
-            () = tell_levels(&events, program.as_deref()) => {}
+            () = tell_source(&events, &studio, source.as_deref()) => {}
             () = until_not_allowed(&accounts, &session) => events.refuse(),
             () = events.closed() => {}
         }
@@ -194,8 +194,26 @@ async fn describe(live: &Arc<Live>, library: &Library) -> OnAir {
     }
 }
 
-async fn tell_preview(events: &Events, program: Option<&Program>) {
-    let Some(program) = program else { return std::future::pending().await };
+/// What there is to tell of whichever program the source has: another microphone begins another, and so does a publisher
+/// that comes back. Ends with the page.
+async fn tell_source(events: &Events, studio: &Studio, source: Option<&str>) {
+    let Some(source) = source else { return std::future::pending().await };
+    let mut begun = studio.begun();
+    loop {
+        begun.mark_unchanged();
+        if let Some(program) = studio.running(source) {
+            tokio::select! {
+                () = tell_preview(events, &program) => {}
+                () = tell_levels(events, &program) => {}
+            }
+        } else if begun.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Until the program is over, or the page gone.
+async fn tell_preview(events: &Events, program: &Program) {
     let mut status = program.status.clone();
     let mut last = None;
     loop {
@@ -211,13 +229,13 @@ async fn tell_preview(events: &Events, program: Option<&Program>) {
             last = Some((condition, message));
         }
         if status.changed().await.is_err() {
-            return std::future::pending().await;
+            return;
         }
     }
 }
 
-async fn tell_levels(events: &Events, program: Option<&Program>) {
-    let Some(program) = program else { return std::future::pending().await };
+/// Until the page is gone. That the program is over, `tell_preview` sees.
+async fn tell_levels(events: &Events, program: &Program) {
     let mut levels = program.levels();
     loop {
         match levels.recv().await {

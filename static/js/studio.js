@@ -88,15 +88,19 @@ function sourceRow(id) {
   return row;
 }
 
+/** A source's microphones in the order in which they are told, its own first; no sound comes last. */
 function drawMicrophones({ id, microphones: list = [] }) {
-  const known = all('option', microphones).filter((option) => option.dataset.of === id);
-  for (const option of known) if (!list.some((one) => one.id === option.value)) option.remove();
+  const known = new Map(all('option', microphones).filter((option) => option.dataset.of === id).map((option) => [option.value, option]));
+  if ([...known.keys()].join() === list.map((one) => one.id).join()) return;
+  const kept = microphones.selectedOptions[0];
+  for (const option of known.values()) option.remove();
   for (const { id: value, label } of list) {
-    if (known.some((option) => option.value === value)) continue;
-    const option = new Option(label, value);
+    const option = known.get(value) ?? new Option(label, value);
     option.dataset.of = id;
-    microphones.prepend(option);
+    microphones.insertBefore(option, one('option:not([data-of])', microphones));
   }
+  if (kept?.isConnected) kept.selected = true;
+  else microphones.selectedIndex = -1;
 }
 
 /** Follows the form's choice, or the broadcast's source while on air. */
@@ -104,23 +108,28 @@ function choose() {
   const onAir = [...airs.values()][0];
   const source = form.hidden ? onAir?.dataset.source : chosen();
   offerMicrophones(source);
-  preview.choose(source, form.hidden ? '' : microphones.value);
-  follow(source ?? '');
+  const microphone = form.hidden ? '' : microphones.value;
+  preview.choose(source, microphone);
+  follow(source ?? '', microphone);
 }
 
+/** Two cameras may offer the same microphone, so options are told apart by themselves and not by their values. */
 function offerMicrophones(source) {
   const options = all('option', microphones);
-  for (const option of options) option.hidden = option.disabled = Boolean(option.dataset.of) && option.dataset.of !== source;
-  const own = options.filter((option) => option.dataset.of === source);
+  const own = options.filter((option) => source && option.dataset.of === source);
+  for (const option of options) option.hidden = option.disabled = own.length === 0 || (Boolean(option.dataset.of) && !own.includes(option));
   show(one('[data-microphones]'), own.length > 0);
-  if (microphones.selectedOptions[0]?.disabled ?? true) microphones.value = own[0]?.value ?? '';
+  if (!(microphones.selectedOptions[0]?.disabled ?? true)) return;
+  if (own.length) own[0].selected = true;
+  else microphones.selectedIndex = -1;
 }
 
-function follow(source) {
-  if (source === heard) return;
-  heard = source;
+function follow(source, microphone) {
+  const which = new URLSearchParams({ source, ...(microphone ? { microphone } : {}) }).toString();
+  if (which === heard) return;
+  heard = which;
   stopListening?.();
-  stopListening = listen(`/studio/events?source=${encodeURIComponent(source)}`, {
+  stopListening = listen(`/studio/events?${which}`, {
     status: onStatus,
     level: (level) => preview.onLevel(level),
     preview: (news) => preview.onPreview(news),

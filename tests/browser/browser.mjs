@@ -12,8 +12,9 @@ const FLAGS = [
 /** Enough for the slowest machine; nothing waits this long when all is well. */
 export const PATIENCE = 30_000;
 
-export async function openBrowser() {
-  return chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS });
+/** @param {string[]} flags besides the usual ones */
+export async function openBrowser(flags = []) {
+  return chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: [...FLAGS, ...flags] });
 }
 
 /** A visitor of their own: own cookies, own language; `complaints` gathers what the console says. */
@@ -29,8 +30,24 @@ export async function visitor(browser, url, options = {}) {
   return { context, page, complaints };
 }
 
-/** No violation of axe-core's rules, contrast included, on the page as it stands, in both lights. */
+/** A phone and a desk. */
+const WIDTHS = [390, 1440];
+
+/** Nothing is wider than the page, on a phone or on a desk. */
+async function fits(page, name) {
+  const usual = page.viewportSize();
+  for (const width of WIDTHS) {
+    await page.setViewportSize({ ...usual, width });
+    const wide = await page.evaluate((limit) => document.documentElement.scrollWidth > limit && [...document.body.querySelectorAll('*')]
+      .filter((element) => element.getBoundingClientRect().right > limit).map((element) => element.outerHTML.slice(0, 80)), width);
+    assert.equal(wide, false, `${name} is wider than ${width}: ${wide}`);
+  }
+  await page.setViewportSize(usual);
+}
+
+/** No violation of axe-core's rules, contrast included, on the page as it stands, in both lights, and nothing to be pushed sideways. */
 export async function look(page, name) {
+  await fits(page, name);
   for (const colorScheme of ['light', 'dark']) {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
     // DevTools' own world: the page's content security policy stays as strict as it is.
@@ -49,6 +66,16 @@ export function video(page) {
     const [one] = all;
     return { count: all.length, time: one.currentTime, duration: one.duration, paused: one.paused, ended: one.ended, width: one.videoWidth };
   });
+}
+
+/** Bytes that a visitor who comes for the first time is sent for a page and what it loads. */
+export async function weight(browser, url, path) {
+  const { page, context } = await visitor(browser, url);
+  await page.goto(path, { waitUntil: 'networkidle' });
+  const sizes = await page.evaluate(() => ['navigation', 'resource'].flatMap((kind) => performance.getEntriesByType(kind)).map((entry) => entry.transferSize));
+  await context.close();
+  assert.ok(sizes.length > 2, 'a page, its style and its script');
+  return sizes.reduce((sum, size) => sum + size, 0);
 }
 
 /** Waits until the picture moves. */

@@ -5,6 +5,7 @@ import { look, moving, openBrowser, visitor } from './browser.mjs';
 import { ADMIN, signedIn, startBox } from './box.mjs';
 
 const VIEWER = { username: 'ibu.rina', password: 'enam kata lain yang panjang' };
+const NEW_PASSWORD = 'tujuh kata yang baru sama sekali';
 
 let box;
 let browser;
@@ -84,6 +85,15 @@ test('accounts: new, with mistakes, edited, with mistakes', async () => {
   await submit(page, `form[action="${hers}"]`, { password: 'pendek' });
   await page.waitForSelector('details[open] [role=alert]');
   await look(page, 'an account, edited with a mistake');
+  await submit(page, `form[action="${hers}"]`, { password: NEW_PASSWORD });
+  await page.waitForSelector(`h2:has-text("${VIEWER.username}")`);
+  const refused = await fetch(`${box.url}/api/v1/session`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(VIEWER) });
+  assert.equal(refused.status, 401, 'the old password is worth nothing');
+  VIEWER.password = NEW_PASSWORD;
+  const her = await visitor(browser, box.url);
+  await signIn(her.page, VIEWER);
+  assert.deepEqual(her.complaints, []);
+  await her.context.close();
 });
 
 /** Fills a form as it stands, without the browser's own checks, and sends it. */
@@ -146,6 +156,41 @@ test('the studio on air, with a mistake in the next broadcast', async () => {
   await look(page, 'studio, ended');
 });
 
+test('the studio listens to the microphone that is chosen', async () => {
+  const { page, context } = await visitor(browser, box.url);
+  await signIn(page, ADMIN);
+  // A machine of CI has no camera, so its events are told by the test.
+  const microphones = [{ id: 'mic-own', label: 'Logitech C920' }, { id: 'mic-other', label: 'USB Lavalier' }];
+  const camera = { id: 'cam-one', kind: 'camera', label: 'Logitech C920', ready: true, needs_no_encoding: false, microphones, formats: [] };
+  const status = { sources: [camera], broadcasts: [], disk_left_s: 7200, disk_free_bytes: 1e9 };
+  const level = (db) => ({ source: camera.id, peak_db: [db], rms_db: [db] });
+  const event = (name, data) => `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
+  const [heard, seen] = [[], []];
+  await page.route(/\/studio\/events\?/, (route) => {
+    const asked = new URL(route.request().url()).searchParams;
+    heard.push(`${asked.get('source')} ${asked.get('microphone')}`);
+    const db = asked.get('microphone') === 'mic-other' ? -6 : -30;
+    return route.fulfill({ contentType: 'text/event-stream', body: `retry: 60000\n${event('status', status)}${event('level', level(db))}` });
+  });
+  await page.route(/\/studio\/preview\/.*main/, (route) => {
+    seen.push(new URL(route.request().url()).searchParams.get('microphone'));
+    return route.abort();
+  });
+  const shows = (height) => page.waitForFunction((scale) => document.querySelector('[data-meter] .fill').style.transform === `scaleY(${scale})`, height);
+  await page.goto('/studio');
+  await shows(0.5);
+  assert.equal(heard.at(-1), 'cam-one mic-own', 'a camera that is plugged in later comes with its own microphone');
+  assert.deepEqual(await page.locator('#microphone option').evaluateAll((all) => all.map(({ value }) => value)), ['mic-own', 'mic-other', 'none']);
+  await page.selectOption('#microphone', 'mic-other');
+  await shows(0.9);
+  assert.equal(heard.at(-1), 'cam-one mic-other');
+  assert.equal(seen.at(-1), 'mic-other');
+  await page.selectOption('#microphone', 'none');
+  await shows(0.5);
+  assert.deepEqual([heard.at(-1), seen.at(-1)], ['cam-one none', 'none'], 'no sound is a choice, too');
+  await context.close();
+});
+
 test('without JavaScript the studio shows mistakes on the page', async () => {
   const { page, context } = await visitor(browser, box.url, { javaScriptEnabled: false });
   await signIn(page, ADMIN);
@@ -163,8 +208,14 @@ test('keys: one with a mistake, one that is shown, one in use', async () => {
   await submit(page, form, { label: ' ' });
   assert.equal(await faults(page), 1);
   await look(page, 'a key without a name');
+  const waits = page.locator(`${form} label:has([name=auto_live][value="0"])`);
+  const words = await waits.locator('span span').first().textContent();
+  await waits.click();
   await submit(page, form, { label: 'Ponsel' });
   assert.ok((await page.inputValue('#key')).length >= 20);
+  assert.ok((await page.textContent('li:has(strong:has-text("Ponsel"))')).includes(words), `the list says: ${words}`);
+  const { items } = await call('GET', '/stream-keys');
+  assert.deepEqual(items.map(({ label, auto_live: auto }) => [label, auto]), [['Ponsel', false]]);
   await look(page, 'a key that is shown');
   await page.click('.confirm summary');
   await look(page, 'revoking a key');

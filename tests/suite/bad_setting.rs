@@ -1,21 +1,28 @@
 //! Settings and data directories that cannot be used: one line that says so, the right exit code, nothing touched.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output};
+
+use siaran::base::config;
 
 use crate::server::{ADMIN, BINARY, PASSWORD, SMALL, Server, add_account, new_data, run_to_end};
 
 /// Each setting with values that it does not take.
 const SETTINGS: &[(&str, &[&str])] = &[
+    ("data", &[""]),
     ("http", &["8080", "localhost", "127.0.0.1", "127.0.0.1:99999", "off", ""]),
     ("https", &["8443", "on", "127.0.0.1:-1", ""]),
     ("rtmp", &["1935", "yes", "rtmp://127.0.0.1:1935", ""]),
     ("test-source", &["maybe", "1", ""]),
     ("part-ms", &["199", "1001", "-200", "0.2", "x", "", "99999999999999999999"]),
     ("video-height", &["239", "721", "1081", "hd"]),
+    ("ladder", &["maybe", "1", ""]),
     ("video-kbps", &["199", "20001", "2M"]),
     ("frame-rate", &["4", "61", "29.97"]),
     ("rtmp-grace-s", &["-1", "3601", "30s"]),
+    ("resume-s", &["-1", "3601", "5m"]),
+    ("reel-s", &["1", "601", "0.5", "x"]),
     ("trash-days", &["-1", "3651"]),
     ("min-free-bytes", &["-1", "1G", "99999999999999999999"]),
     ("go-live-room-s", &["-1", "86401", "10m"]),
@@ -25,7 +32,11 @@ const SETTINGS: &[(&str, &[&str])] = &[
 
 fn serve(data: &Path, flags: &[&str], variable: Option<(&str, &str)>) -> Output {
     let mut command = Command::new(BINARY);
-    run_to_end(command.arg("serve").arg("--data").arg(data).args(flags).envs(variable))
+    command.arg("serve").args(flags).envs(variable);
+    if !flags.iter().any(|flag| flag.starts_with("--data")) {
+        command.arg("--data").arg(data);
+    }
+    run_to_end(&mut command)
 }
 
 /// What is said when it does not start; always one line on stderr and none on stdout.
@@ -38,6 +49,8 @@ fn refusal(output: &Output, code: i32) -> String {
 
 #[test]
 fn each_setting_wherever_it_stands() {
+    let tried: BTreeSet<&str> = SETTINGS.iter().map(|(setting, _)| *setting).collect();
+    assert_eq!(tried, config::SETTINGS.iter().map(|setting| setting.flag).collect(), "every setting is tried");
     let parent = tempfile::tempdir().expect("a temporary directory");
     let data = parent.path().join("data");
     let file = parent.path().join("siaran.toml");

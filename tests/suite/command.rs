@@ -3,6 +3,7 @@
 use std::process::{Command, Output};
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
 
 use crate::server::{AGES, BINARY, Server, serve_command};
 
@@ -37,26 +38,50 @@ fn a_port_in_use_is_told_and_nothing_is_touched() {
     let address = other.local_addr().expect("bound").to_string();
     let parent = tempfile::tempdir().expect("a temporary directory");
     let data = parent.path().join("data");
-    let flags = [
-        "serve",
-        "--data",
-        data.to_str().expect("plain"),
-        "--https",
-        "off",
-        "--rtmp",
-        "127.0.0.1:0",
-        "--http",
-        &address,
-    ];
-    let output = siaran(&flags, &[]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains(&address));
-    assert!(!data.exists());
+    for taken in ["--http", "--https", "--rtmp"] {
+        let listeners = ["--http", "--https", "--rtmp"];
+        let listeners =
+            listeners.iter().flat_map(|flag| [*flag, if *flag == taken { &*address } else { "127.0.0.1:0" }]);
+        let flags: Vec<&str> =
+            ["serve", "--data", data.to_str().expect("plain")].into_iter().chain(listeners).collect();
+        let output = siaran(&flags, &[]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(&address) && said.contains(taken), "{said}");
+        assert!(!data.exists());
+    }
+}
+
+/// Cameras differ from box to box, an encoder has every one of them.
+#[test]
+fn a_check_tells_what_this_box_can() {
+    let data = tempfile::tempdir().expect("a temporary directory");
+    let output = siaran(&["check", "--json", "--data", data.path().to_str().expect("plain")], &[]);
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let keys: Vec<&str> = report.as_object().expect("an object").keys().map(String::as_str).collect();
+    assert_eq!(keys, ["cameras", "clock", "disk", "encoders", "findings", "microphones"]);
+    let encoders = report["encoders"].as_array().expect("a list");
+    let x264 = encoders.iter().find(|encoder| encoder["name"] == "x264enc").expect("x264enc is tried");
+    assert!(x264["frames_per_second_720p"].as_f64().expect("a number") > 0.0, "{x264}");
+    assert!(report["disk"]["write_bytes_per_second"].as_f64() > Some(0.0), "{report}");
+    assert!(report["clock"]["now"].is_string(), "{report}");
+    let findings = report["findings"].as_array().expect("a list");
+    assert!(
+        findings.iter().all(|finding| finding["text"].as_str().is_some_and(|text| text.ends_with('.'))),
+        "{report}"
+    );
+    let faults = findings.iter().any(|finding| finding["weight"] == "fault");
+    assert_eq!(output.status.code(), Some(i32::from(faults)), "{report}");
 }
 
 #[test]
 fn a_signal_ends_it_in_order() {
-    let mut server = Server::start(&[]);
+    let mut server = Server::start(&["--test-source", "off"]);
+    assert_eq!(server.get("/sources")["items"], json!([]), "a box without cameras has nothing to offer then");
+    let (status, refused) = server.call("POST", "/broadcasts", Some(json!({"title": "x", "source": "test"})));
+    assert_eq!((status, &refused["code"]), (404, &json!("no_source")));
+    assert_eq!(server.admin.get("/studio/preview/test/main.m3u8").status, 404);
+    assert_eq!(server.get("/broadcasts")["items"], json!([]));
     assert_eq!(server.terminate(), Some(0));
 }
 

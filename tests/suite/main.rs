@@ -25,6 +25,7 @@ mod renditions;
 mod restart;
 mod roles;
 mod room;
+mod routes;
 mod rtmp;
 mod rtmp_times;
 mod rungs;

@@ -14,10 +14,10 @@ use crate::server::{AGES, PASSWORD, SMALL, Server};
 const SOON: Duration = Duration::from_secs(6);
 
 /// An open stream of server-sent events.
-struct Page(BufReader<TcpStream>);
+pub struct Page(BufReader<TcpStream>);
 
 impl Page {
-    fn open(server: &Server, path: &str, by: &By) -> Self {
+    pub fn open(server: &Server, path: &str, by: &By) -> Self {
         let who = match by {
             By::Stranger => String::new(),
             By::Bearer(token) => format!("Authorization: Bearer {token}\r\n"),
@@ -50,8 +50,10 @@ impl Page {
     }
 
     /// The data of the next event of this name for which `holds`.
-    fn until(&mut self, name: &str, holds: impl Fn(&Value) -> bool) -> Value {
+    pub fn until(&mut self, name: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        let begin = Instant::now();
         loop {
+            assert!(begin.elapsed() < AGES, "waited for {name}");
             let (found, data) = self.next().expect("it stays open");
             assert_ne!(found, "gone", "it stays open");
             if found == name && holds(&data) {

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::client::{By, Client, Reply};
+use crate::open_pages::Page;
 use crate::playlist_rules::Playlist;
+use crate::routes;
 use crate::server::{ADMIN, PASSWORD, SMALL, Server};
 
 /// A stranger, a viewer, a broadcaster and an admin.
@@ -31,20 +33,55 @@ impl Everybody {
                 Some(body) => client.json(method, path, body),
                 None => client.send(method, path, &[], None),
             };
-            assert_eq!(reply.status, expected, "{method} {path} by {name}: {}", String::from_utf8_lossy(&reply.body));
-            if reply.status >= 400 && method != "HEAD" {
-                let code = reply.code();
-                match reply.status {
-                    401 => assert!(code == "not_signed_in" || code == "wrong_credentials", "{code}"),
-                    403 => assert!(code == "forbidden" || code == "pin_required", "{code}"),
-                    _ => {}
-                }
+            check_refusal(&format!("{method} {path} by {name}"), &reply, expected);
+        }
+    }
+
+    /// Sends a form as each of them.
+    fn expect_form(&self, path: &str, fields: &[(&str, &str)], statuses: [u16; 4]) {
+        for ((name, client), expected) in self.clients.iter().zip(statuses) {
+            check_refusal(&format!("POST {path} by {name}"), &client.form(path, &[], fields), expected);
+        }
+    }
+
+    /// Sends a form with a file as each of them.
+    fn expect_file(&self, path: &str, statuses: [u16; 4]) {
+        let headers = [("content-type", "multipart/form-data; boundary=x")];
+        let body = b"--x\r\nContent-Disposition: form-data; name=\"language\"\r\n\r\nid\r\n--x--\r\n";
+        for ((name, client), expected) in self.clients.iter().zip(statuses) {
+            let reply = client.send("POST", path, &headers, Some(body.to_vec()));
+            check_refusal(&format!("POST {path} by {name}"), &reply, expected);
+        }
+    }
+
+    /// Opens a stream of events as each of them; who may gets the first.
+    fn expect_events(&self, server: &Server, path: &str, allowed: [u16; 4]) {
+        for ((name, client), expected) in self.clients.iter().zip(allowed) {
+            if expected == 200 {
+                Page::open(server, path, &client.by);
+            } else {
+                check_refusal(&format!("{path} by {name}"), &client.get(path), expected);
             }
         }
     }
 
     fn client(&self, role: &str) -> &Client {
         &self.clients.iter().find(|(name, _)| *name == role).expect("one of the four").1
+    }
+}
+
+/// The status must be this. A form that comes back with what is wrong is a page; every other refusal says its code.
+fn check_refusal(what: &str, reply: &Reply, expected: u16) {
+    assert_eq!(reply.status, expected, "{what}: {}", String::from_utf8_lossy(&reply.body));
+    if reply.status < 400 || reply.body.is_empty() || reply.header("content-type").starts_with("text/html") {
+        assert!(!matches!(expected, 401 | 403) || what.starts_with("HEAD"), "{what}: a refusal without its code");
+        return;
+    }
+    let code = reply.code();
+    match reply.status {
+        401 => assert!(code == "not_signed_in" || code == "wrong_credentials", "{what}: {code}"),
+        403 => assert!(["forbidden", "pin_required", "csrf_failed"].contains(&code.as_str()), "{what}: {code}"),
+        _ => {}
     }
 }
 
@@ -59,6 +96,9 @@ fn record(server: &Server, client: &Client, audience: &str) -> String {
     id
 }
 
+/// Names and values of a form.
+type Filled<'a> = &'a [(&'a str, &'a str)];
+
 /// An id that nothing has.
 const NONE: &str = "00000000000000000000";
 
@@ -68,6 +108,21 @@ fn each_role_against_each_route() {
     let all = Everybody::of(&server);
     let ours = record(&server, &server.admin, "public");
     let theirs = record(&server, all.client("broadcaster"), "public");
+    let of_ours = |path: &str| path.replace("{id}", &ours);
+    let of_none = |path: &str| path.replace("{id}", NONE);
+    let gone = [404; 4];
+    let pages = [
+        ("GET", of_ours("/watch/{id}"), None, [200; 4]),
+        ("GET", of_ours("/admin/recordings/{id}"), None, [401, 403, 403, 200]),
+        ("GET", of_ours("/admin/recordings/{id}/captions"), None, [401, 403, 403, 200]),
+    ];
+    let streams = [
+        ("/live/events".to_owned(), [200; 4]),
+        ("/tv/events".to_owned(), [200; 4]),
+        (of_ours("/watch/{id}/events"), [200; 4]),
+        (of_none("/watch/{id}/events"), gone),
+        ("/studio/events?source=cam-none".to_owned(), [401, 403, 200, 200]),
+    ];
     let (ours, theirs) = (format!("/api/v1/broadcasts/{ours}"), format!("/api/v1/broadcasts/{theirs}"));
     let api = |path: &str| format!("/api/v1{path}");
     let nothing = api(&format!("/broadcasts/{NONE}"));
@@ -120,6 +175,8 @@ fn each_role_against_each_route() {
         ("DELETE", none("/accounts"), None, admins(404)),
         ("GET", "/studio/preview/none/main.m3u8".into(), None, staff(404)),
         ("GET", "/studio/preview/none/av/index.m3u8".into(), None, staff(404)),
+        ("HEAD", "/studio/preview/none/main.m3u8".into(), None, staff(404)),
+        ("HEAD", "/studio/preview/none/av/index.m3u8".into(), None, staff(404)),
         ("GET", "/studio".into(), None, staff(200)),
         ("GET", "/studio/keys".into(), None, staff(200)),
         ("GET", "/admin".into(), None, admins(200)),
@@ -127,33 +184,106 @@ fn each_role_against_each_route() {
         ("GET", "/admin/recordings".into(), None, admins(200)),
         ("GET", "/admin/trash".into(), None, admins(200)),
         ("GET", "/admin/imports".into(), None, admins(200)),
+        ("GET", of_none("/admin/recordings/{id}"), None, admins(404)),
+        ("GET", of_none("/admin/recordings/{id}/captions"), None, admins(404)),
+        ("GET", of_none("/admin/recordings/{id}/captions/id"), None, admins(404)),
+        ("GET", of_none("/watch/{id}"), None, gone),
+        // Whoever is signed in has nothing to do there.
+        ("GET", "/login".into(), None, [200, 303, 303, 303]),
+        ("GET", "/setup".into(), None, [303; 4]),
+        ("GET", "/setup/token".into(), None, [303; 4]),
         ("GET", "/".into(), None, anybody),
         ("GET", "/live".into(), None, anybody),
         ("GET", "/tv".into(), None, anybody),
         ("GET", "/healthz".into(), None, anybody),
-        // Last: it ends the sessions of all of them.
-        ("DELETE", api("/session"), None, signed_in(204)),
     ];
-    covers_the_description(&server, &table.iter().map(|row| (row.0, row.1.as_str())).collect::<Vec<_>>());
+    let media =
+        ["main.m3u8", "av/index.m3u8", "download.mp4", "thumbnail.jpg", "sprite.jpg", "sprite.vtt", "captions/id.vtt"];
+    let media = media
+        .iter()
+        .flat_map(|file| ["GET", "HEAD"].map(|method| (method, of_none(&format!("/media/{{id}}/{file}")), None, gone)));
+    let table: Vec<_> = table.into_iter().chain(pages).chain(media).collect();
+    let forms: Vec<(String, Filled, [u16; 4])> = vec![
+        ("/admin/accounts".into(), &[("username", "x"), ("password", "x"), ("role", "viewer")], admins(400)),
+        (of_none("/admin/accounts/{id}/role"), &[("role", "viewer")], admins(404)),
+        (of_none("/admin/accounts/{id}/password"), &[("password", PASSWORD)], admins(404)),
+        (of_none("/admin/accounts/{id}/disable"), &[], admins(404)),
+        (of_none("/admin/accounts/{id}/enable"), &[], admins(404)),
+        (of_none("/admin/accounts/{id}/delete"), &[], admins(404)),
+        (of_none("/admin/recordings/{id}"), &[("title", "x")], admins(404)),
+        (of_none("/admin/recordings/{id}/trash"), &[], admins(404)),
+        (of_none("/admin/recordings/{id}/captions/id/delete"), &[], admins(404)),
+        (of_none("/admin/trash/{id}/restore"), &[], admins(404)),
+        (of_none("/admin/trash/{id}/delete"), &[], admins(404)),
+        ("/admin/trash/empty".into(), &[], admins(303)),
+        ("/admin/retention".into(), &[("rule", "days")], admins(400)),
+        ("/studio/broadcasts".into(), &[("title", "x"), ("source", "cam-none")], staff(404)),
+        (of_none("/studio/broadcasts/{id}/end"), &[], staff(404)),
+        ("/studio/keys".into(), &[("label", "")], staff(400)),
+        (of_none("/studio/keys/{id}/revoke"), &[], staff(404)),
+        (of_none("/watch/{id}/keep"), &[("pinned", "1")], staff(404)),
+        (of_none("/watch/{id}/pin"), &[("pin", "000000")], gone),
+        ("/language".into(), &[("lang", "xx")], [400; 4]),
+        // These two need the token of a page that was asked for before.
+        ("/login".into(), &[("username", ADMIN), ("password", PASSWORD)], [403; 4]),
+        ("/setup".into(), &[], [403; 4]),
+    ];
+    let captions = of_none("/admin/recordings/{id}/captions");
+    // They end sessions, and `POST /api/v1/session` begins one, so they stand apart.
+    let apart = [("DELETE", "/api/v1/session"), ("POST", "/logout"), ("POST", "/api/v1/session")];
+    let mut known: Vec<(&str, &str)> = table.iter().map(|row| (row.0, row.1.as_str())).chain(apart).collect();
+    known.push(("POST", &captions));
+    known.extend(streams.iter().map(|row| ("GET", row.0.as_str())));
+    known.extend(forms.iter().map(|row| ("POST", row.0.as_str())));
+    covers_the_description(&server, &known);
+    covers_the_source(&known);
+
+    for (path, allowed) in &streams {
+        all.expect_events(&server, path, *allowed);
+    }
+    for (path, fields, statuses) in &forms {
+        all.expect_form(path, fields, *statuses);
+    }
+    all.expect_file(&captions, admins(404));
+    let mut seen = 0;
     for (method, path, body, statuses) in table {
         all.expect(method, &path, body, statuses);
+        if method == "GET" {
+            seen += [0, 1, 3].map(|who| looks_harmless(&all.clients[who].1, &path)).iter().sum::<usize>();
+        }
     }
+    assert!(seen > 40, "{seen} pages");
+    all.expect("DELETE", "/api/v1/session", None, signed_in(204));
     all.expect("GET", "/api/v1/sources", None, [401; 4]);
+    all.expect("POST", "/logout", None, [401; 4]);
+}
+
+/// Asks as a browser does; 1 for a page, on which nothing may run that stands in it, and 0 for what is none.
+fn looks_harmless(client: &Client, path: &str) -> usize {
+    let reply = client.get_with(path, &[("accept", "text/html")]);
+    if !reply.header("content-type").starts_with("text/html") {
+        return 0;
+    }
+    routes::runs_nothing_inline(path, &reply);
+    1
+}
+
+/// Every route that the source declares is in the tables.
+fn covers_the_source(known: &[(&str, &str)]) {
+    for (method, pattern) in routes::declared() {
+        let tried = known.iter().any(|(of, path)| *of == method && routes::matches(&pattern, path));
+        assert!(tried, "{method} {pattern} is not in the table");
+    }
 }
 
 /// Every operation of the OpenAPI description is in the table, but for signing in, which has no roles.
 fn covers_the_description(server: &Server, table: &[(&str, &str)]) {
     let description = server.stranger().get("/api/v1/openapi.json").json();
     assert!(description["openapi"].as_str().expect("a version").starts_with("3.1"));
-    let matches = |pattern: &str, path: &str| {
-        let path = path.split('?').next().expect("a path");
-        pattern.split('/').count() == path.split('/').count()
-            && pattern.split('/').zip(path.split('/')).all(|(a, b)| a == b || a.starts_with('{'))
-    };
     for (path, operations) in description["paths"].as_object().expect("paths") {
         for method in operations.as_object().expect("operations").keys().map(|method| method.to_uppercase()) {
-            let known = table.iter().any(|(known, at)| *known == method && matches(path, at));
-            assert!(known || (method == "POST" && path == "/api/v1/session"), "{method} {path} is not in the table");
+            let known = table.iter().any(|(known, at)| *known == method && routes::matches(path, at));
+            assert!(known, "{method} {path} is not in the table");
         }
     }
 }

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
+use crate::open_pages::Page;
 use crate::playlist_rules::Playlist;
 use crate::pusher::Pusher;
 use crate::server::{AGES, SMALL, Server, decode, playlist, until};
@@ -263,7 +264,9 @@ fn what_a_person_ended_stays_ended_when_the_encoder_connects_again() {
 #[test]
 fn a_key_may_wait_in_the_studio() {
     let server = Server::start(&["--rtmp-grace-s", "2"]);
-    let (_, key) = new_key(&server, json!({"label": "Hall camera", "auto_live": false}));
+    let (key_id, key) = new_key(&server, json!({"label": "Hall camera", "auto_live": false}));
+    // A studio's page that is open before, and for longer than any one publisher is there.
+    let mut page = Page::open(&server, &format!("/studio/events?source=rtmp-{key_id}"), &server.admin.by);
     let mut publisher = Publisher::start(&server, &key);
     let source = until("it to be a source", || {
         let sources = server.get("/sources")["items"].clone();
@@ -288,6 +291,15 @@ fn a_key_may_wait_in_the_studio() {
     publisher.finish();
     server.until_state(again, "ended");
     check_recording(&server, again, &["h264", "aac"]);
+
+    let listed = |status: &Value| status["sources"].to_string().contains("Hall camera");
+    page.until("status", listed);
+    assert_eq!(page.until("level", |_| true)["source"], source);
+    until("its capture to end", || (server.workers().len() <= 1).then_some(()));
+    page.until("status", |status| !listed(status));
+    let _publisher = Publisher::start(&server, &key);
+    page.until("status", listed);
+    assert_eq!(page.until("level", |_| true)["source"], source, "the page follows to the next capture");
 }
 
 #[test]

@@ -182,7 +182,7 @@ pub struct NewBroadcastBody {
     title: String,
     /// A source's id.
     source: String,
-    /// A microphone's id; without it, the camera's own or the first there is.
+    /// A microphone's id, or `none` for no sound; without it, the camera's own or the first there is.
     microphone: Option<String>,
     /// Default: public.
     audience: Option<Audience>,
@@ -235,7 +235,8 @@ pub struct Listing {
     /// Only with this topic.
     tag: Option<String>,
     /// `true`: what is in the trash; for admins.
-    trashed: Option<bool>,
+    #[param(value_type = Option<bool>)]
+    trashed: Option<String>,
 }
 
 /// Lists what the caller may find, newest first.
@@ -260,7 +261,13 @@ pub async fn list(
         })?],
     };
     let role = visitor.role();
-    let trashed = trashed.unwrap_or(false);
+    let trashed = match trashed.as_deref() {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(_) => {
+            return Err(Problem::new(Code::BadField("bad_parameter"), "`trashed` is true or false.").field("trashed"));
+        }
+    };
     if trashed && !role.is_some_and(|role| role.is_admin()) {
         return Err(Problem::new(Code::Forbidden, "Only an admin looks into the trash."));
     }

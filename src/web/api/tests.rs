@@ -13,6 +13,7 @@ use crate::accounts::Role;
 use crate::people::testing::{House, PASSWORD, empty_house, house};
 use crate::store::{Connection, StoreError, db};
 use crate::web::csrf::{self, Newcomer};
+use crate::web::error::Problem;
 use crate::web::guard::{SignedIn, Visitor};
 use crate::web::{envelope, guard, input};
 
@@ -44,8 +45,8 @@ async fn whoami(visitor: Visitor) -> String {
     visitor.role().map_or("nobody".to_string(), |role| role.to_string())
 }
 
-async fn form(_: SignedIn, form: web::Form<Vec<(String, String)>>) -> String {
-    format!("{} fields", form.len())
+async fn form(_: SignedIn, form: input::Form<Vec<(String, String)>>) -> Result<String, Problem> {
+    Ok(format!("{} fields", form.take()?.len()))
 }
 
 async fn login(request: actix_web::HttpRequest, newcomer: Newcomer) -> HttpResponse {

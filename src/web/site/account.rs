@@ -1,7 +1,7 @@
 //! Signing in and out, and the first admin.
 
 use actix_web::http::StatusCode;
-use actix_web::web::{self, Data, Form, Path, Query, ServiceConfig, resource};
+use actix_web::web::{self, Data, Path, Query, ServiceConfig, resource};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
@@ -11,6 +11,7 @@ use crate::web::cookies::{self, Purpose};
 use crate::web::csrf::Newcomer;
 use crate::web::error::Problem;
 use crate::web::guard::{self, SignedIn};
+use crate::web::input::Form;
 use crate::web::page::login::Login;
 use crate::web::page::setup::{SetupForm, SetupWait};
 use crate::web::page::{Field, Site};
@@ -62,7 +63,7 @@ async fn sign_in(
     accounts: Data<Accounts>,
     form: Form<Credentials>,
 ) -> Result<HttpResponse, Problem> {
-    let Credentials { username, password, next } = form.into_inner();
+    let Credentials { username, password, next } = form.take()?;
     let t = site.t;
     let next = guard::local_path(Some(&next)).to_owned();
     let error = match begin_session(&request, &accounts, username.clone(), password, &next).await {
@@ -158,7 +159,7 @@ async fn finish_setup(
     accounts: Data<Accounts>,
     form: Form<FirstAdmin>,
 ) -> Result<HttpResponse, Problem> {
-    let FirstAdmin { token, username, password, password_again } = form.into_inner();
+    let FirstAdmin { token, username, password, password_again } = form.take()?;
     let t = site.t;
     let words = |code| t.problem(code).unwrap_or_default();
     let typed = Field::of(username.clone());

@@ -1,7 +1,7 @@
 //! `/studio/keys`: making and revoking stream keys.
 
 use actix_web::http::StatusCode;
-use actix_web::web::{self, Data, Form, Path, ServiceConfig, resource};
+use actix_web::web::{self, Data, Path, ServiceConfig, resource};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
@@ -12,6 +12,7 @@ use crate::people::{NewKey, Person, StreamKeys};
 use crate::web::api::stream_keys::rtmp_url;
 use crate::web::error::Problem;
 use crate::web::guard::Broadcaster;
+use crate::web::input::Form;
 use crate::web::page::studio::{Key, Keys, MadeKey};
 use crate::web::page::{Field, Site};
 
@@ -79,7 +80,7 @@ async fn make(
     studio: Data<Studio>,
     form: Form<Wanted>,
 ) -> Result<HttpResponse, Problem> {
-    let Wanted { label, auto_live, audience } = form.into_inner();
+    let Wanted { label, auto_live, audience } = form.take()?;
     let auto_live = auto_live.as_deref() != Some("0");
     let made = keys.create(&session.person, NewKey { label: label.clone(), auto_live, audience }).await;
     let t = site.t;

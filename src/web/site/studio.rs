@@ -1,7 +1,7 @@
 //! `/studio`: preparing, going live and ending, for browsers with and without a script.
 
 use actix_web::http::StatusCode;
-use actix_web::web::{self, Data, Form, Path, Query, ServiceConfig, resource};
+use actix_web::web::{self, Data, Path, Query, ServiceConfig, resource};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
@@ -18,6 +18,7 @@ use crate::web::access;
 use crate::web::api::broadcasts::end_live;
 use crate::web::error::Problem;
 use crate::web::guard::{Broadcaster, Visitor};
+use crate::web::input::Form;
 use crate::web::page::studio::{self as view, Draft, Health, OnAir};
 use crate::web::page::tv::Qr;
 use crate::web::page::{Field, Site};
@@ -134,7 +135,7 @@ async fn go_live(
     library: Data<Library>,
     form: Form<Wanted>,
 ) -> Result<HttpResponse, Problem> {
-    let wanted = form.into_inner();
+    let wanted = form.take()?;
     if wanted.free_trash.is_some() && session.person.role.is_admin() {
         library.empty_trash(&session.person.username).await?;
     }

@@ -1,7 +1,7 @@
 //! Home and watch: what patients see.
 
 use actix_web::http::{StatusCode, header};
-use actix_web::web::{self, Data, Form, Path, Query, ServiceConfig, resource};
+use actix_web::web::{self, Data, Path, Query, ServiceConfig, resource};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
@@ -17,6 +17,7 @@ use crate::web::api::broadcasts::{manageable, may_manage};
 use crate::web::error::{Code, Problem};
 use crate::web::guard::{self, Broadcaster, Visitor};
 use crate::web::i18n::Lang;
+use crate::web::input::Form;
 use crate::web::live;
 use crate::web::page::home::{Home, LiveCard};
 use crate::web::page::watch::{Watch, WatchPin};
@@ -179,7 +180,7 @@ async fn keep(
     form: Form<Keep>,
 ) -> Result<HttpResponse, Problem> {
     let broadcast = manageable(&library, &session, &id).await?;
-    let edit = Edit { pinned: Some(form.pinned == "1"), ..Edit::default() };
+    let edit = Edit { pinned: Some(form.take()?.pinned == "1"), ..Edit::default() };
     library.edit(&session.person.username, &broadcast.id, edit).await?;
     Ok(see_other(&format!("/watch/{}?done=saved", broadcast.id)))
 }
@@ -203,7 +204,7 @@ async fn give_pin(
     form: Form<GivenPin>,
 ) -> Result<HttpResponse, Problem> {
     let broadcast = access::visible(&library, &visitor, &id).await?;
-    match pins.admit(&request, &broadcast, &form.pin)? {
+    match pins.admit(&request, &broadcast, &form.take()?.pin)? {
         Some(cookie) => {
             let mut response = see_other(&format!("/watch/{}", broadcast.id));
             response.add_cookie(&cookie).map_err(Problem::internal)?;
@@ -226,10 +227,10 @@ struct Choice {
 }
 
 async fn choose_language(form: Form<Choice>) -> Result<HttpResponse, Problem> {
+    let Choice { lang, back } = form.take()?;
     let sentence = "There are pages in id and en.";
-    let lang =
-        Lang::parse(&form.lang).ok_or_else(|| Problem::new(Code::BadField("language"), sentence).field("lang"))?;
-    let mut response = see_other(guard::local_path(Some(&form.back)));
+    let lang = Lang::parse(&lang).ok_or_else(|| Problem::new(Code::BadField("language"), sentence).field("lang"))?;
+    let mut response = see_other(guard::local_path(Some(&back)));
     response.add_cookie(&language_cookie(lang)).map_err(Problem::internal)?;
     Ok(response)
 }

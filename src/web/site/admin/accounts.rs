@@ -1,12 +1,13 @@
 //! `/admin/accounts`: making, changing and removing accounts.
 
 use actix_web::HttpResponse;
-use actix_web::web::{self, Data, Form, Path, ServiceConfig, resource};
+use actix_web::web::{self, Data, Path, ServiceConfig, resource};
 use serde::Deserialize;
 
 use crate::people::{Accounts, Changes, NewAccount, PeopleError, Session};
 use crate::web::error::Problem;
 use crate::web::guard::Admin;
+use crate::web::input::Form;
 use crate::web::page::admin::{self as view, AccountRow, Role};
 use crate::web::page::{Field, Site};
 use crate::web::site::{Refusal, html, html_as, see_other};
@@ -64,7 +65,7 @@ async fn make(
     accounts: Data<Accounts>,
     form: Form<New>,
 ) -> Result<HttpResponse, Problem> {
-    let New { username, password, role } = form.into_inner();
+    let New { username, password, role } = form.take()?;
     let new = NewAccount { username: username.clone(), password, role };
     let Err(error) = accounts.create(&session.person.username, new).await else {
         return Ok(see_other("/admin/accounts?done=account"));
@@ -107,7 +108,7 @@ async fn set_role(
     id: Path<String>,
     form: Form<NewRole>,
 ) -> Result<HttpResponse, Problem> {
-    let changes = Changes { role: Some(form.role), ..Changes::default() };
+    let changes = Changes { role: Some(form.take()?.role), ..Changes::default() };
     let result = accounts.update(&session.person.username, &id, changes).await.map(drop);
     changed(site, &accounts, &session, &id, "saved", result).await
 }
@@ -124,7 +125,7 @@ async fn set_password(
     id: Path<String>,
     form: Form<NewPassword>,
 ) -> Result<HttpResponse, Problem> {
-    let password = form.into_inner().password;
+    let password = form.take()?.password;
     let result = accounts.reset_password(&session.person.username, &id, password).await.map(drop);
     changed(site, &accounts, &session, &id, "password", result).await
 }

@@ -6,7 +6,7 @@ mod imports;
 mod recordings;
 
 use actix_web::HttpResponse;
-use actix_web::web::{self, Data, Form, ServiceConfig, resource};
+use actix_web::web::{self, Data, ServiceConfig, resource};
 use serde::Deserialize;
 
 use super::{Refusal, html, html_as, see_other};
@@ -20,6 +20,7 @@ use crate::web::error::Problem;
 use crate::web::guard::Admin;
 use crate::web::i18n::Lang;
 use crate::web::i18n::captions::own_name;
+use crate::web::input::Form;
 use crate::web::page::admin::{Activity, Overview, Storage};
 use crate::web::page::{Field, Site};
 use crate::web::studio::status;
@@ -93,7 +94,7 @@ async fn set_retention(
     people: Data<Accounts>,
     form: Form<Kept>,
 ) -> Result<HttpResponse, Problem> {
-    let Kept { rule, days, quota_gb } = form.into_inner();
+    let Kept { rule, days, quota_gb } = form.take()?;
     let number = |text: &str| text.trim().parse().ok();
     match (RetentionBody { rule, days: number(&days), quota_gb: number(&quota_gb) }).check() {
         Ok(rule) => {

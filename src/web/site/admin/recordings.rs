@@ -1,7 +1,7 @@
 //! `/admin/recordings` and `/admin/trash`.
 
 use actix_web::HttpResponse;
-use actix_web::web::{self, Data, Form, Path, Query, ServiceConfig, resource};
+use actix_web::web::{self, Data, Path, Query, ServiceConfig, resource};
 use serde::Deserialize;
 
 use crate::accounts::Audience;
@@ -15,6 +15,7 @@ use crate::web::access;
 use crate::web::api::broadcasts::end_live;
 use crate::web::error::Problem;
 use crate::web::guard::{Admin, Visitor};
+use crate::web::input::Form;
 use crate::web::page::admin::{RecordingEdit, RecordingRow, Recordings, Trash, TrashRow};
 use crate::web::page::{Field, Site};
 use crate::web::site::admin::captions;
@@ -149,6 +150,7 @@ async fn save(
 ) -> Result<HttpResponse, Problem> {
     let by = session.person.username.clone();
     let broadcast = access::visible(&library, &Visitor(Some(session)), &id).await?;
+    let typed = typed.take()?;
     match typed.edit(&broadcast) {
         Ok(edit) => {
             library.edit(&by, &broadcast.id, edit).await?;
