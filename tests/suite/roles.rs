@@ -161,6 +161,8 @@ fn each_role_against_each_route() {
         ("HEAD", none("/uploads"), None, staff(412)),
         ("PATCH", none("/uploads"), None, staff(412)),
         ("DELETE", none("/uploads"), None, staff(412)),
+        // It stands for PATCH and DELETE, by a header that says which.
+        ("POST", none("/uploads"), None, [405; 4]),
         ("GET", "/studio/upload".into(), None, staff(200)),
         ("POST", "/studio/upload".into(), None, staff(415)),
         ("GET", api("/storage"), None, admins(200)),
@@ -216,6 +218,9 @@ fn each_role_against_each_route() {
         (of_none("/admin/trash/{id}/restore"), &[], admins(404)),
         (of_none("/admin/trash/{id}/delete"), &[], admins(404)),
         ("/admin/trash/empty".into(), &[], admins(303)),
+        (of_none("/admin/imports/{id}/cancel"), &[], admins(404)),
+        (of_none("/admin/imports/{id}/retry"), &[], admins(404)),
+        (of_none("/studio/upload/{id}/delete"), &[], staff(404)),
         ("/admin/retention".into(), &[("rule", "days")], admins(400)),
         ("/studio/broadcasts".into(), &[("title", "x"), ("source", "cam-none")], staff(404)),
         (of_none("/studio/broadcasts/{id}/end"), &[], staff(404)),

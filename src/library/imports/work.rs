@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 
 use super::folder::{self, Shape};
@@ -178,9 +178,9 @@ impl Imports {
         let (mut length, mut incomplete, mut first) = (None, false, None);
         self.progress(0.0);
         let health = recorder.health();
-        let mut deadline = Instant::now() + PATIENCE;
+        let mut deadline = clock::instant() + PATIENCE;
         loop {
-            let message = match timeout_at(deadline, worker.receiver.receive()).await {
+            let message = match timeout_at(deadline.into(), worker.receiver.receive()).await {
                 // That it lives is not that it gets on.
                 Ok(Ok(Some(FromWorker::Pulse))) => continue,
                 Ok(Ok(Some(message))) => message,
@@ -191,7 +191,7 @@ impl Imports {
                 }
                 Err(_) => return Verdict::Refused("import_stalled"),
             };
-            deadline = Instant::now() + PATIENCE;
+            deadline = clock::instant() + PATIENCE;
             match message {
                 FromWorker::Hello { version } if version != VERSION => return Verdict::Crashed,
                 FromWorker::Length { ms } => length = Some(clock::ns_to_ticks(ms.saturating_mul(1_000_000))),
