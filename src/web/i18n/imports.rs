@@ -5,8 +5,8 @@ use super::{phrases, texts};
 texts! {
     admin_tab_imports = "Impor", "Imports";
     imports_title = "Impor", "Imports";
-    imports_lead = "Salin berkas video atau suara ke folder “import” di data siaran. Setiap berkas menjadi rekaman, mula-mula hanya untuk petugas.",
-        "Copy video or sound files into the folder “import” of siaran’s data. Each becomes a recording, for staff alone at first.";
+    imports_lead = "Unggah berkas video atau suara, atau salin ke folder “import” di data siaran. Setiap berkas menjadi rekaman, mula-mula hanya untuk petugas.",
+        "Upload video or sound files, or copy them into the folder “import” of siaran’s data. Each becomes a recording, for staff alone at first.";
     imports_none = "Belum ada berkas.", "There have been no files yet.";
     imports_refresh = "Muat ulang", "Refresh";
     imports_waiting = "Menunggu", "Waiting";
