@@ -40,6 +40,8 @@ pub struct Broadcast {
     pub hidden: bool,
     pub trashed_at: Option<i64>,
     pub has_thumbnail: bool,
+    /// There are captions in some language.
+    pub captioned: bool,
     /// Never deleted by siaran itself.
     pub pinned: bool,
     /// There was room to record it.
@@ -77,6 +79,7 @@ impl Broadcast {
             hidden: false,
             trashed_at: None,
             has_thumbnail: false,
+            captioned: false,
             pinned: false,
             recorded: true,
             aged_from: None,
@@ -86,7 +89,8 @@ impl Broadcast {
 
 const COLUMNS: &str = "b.id, b.title, b.description, b.tags, b.audience, b.pin, b.state, b.failure, b.source, b.source_kind, \
     b.account_id, b.stream_key_id, b.created_at, b.started_at, b.ended_at, b.epoch_us, b.duration, b.gaps, b.size, \
-    b.hidden, b.trashed_at, b.thumbnail IS NOT NULL, b.pinned, b.recorded, b.aged_from, b.boot_id, b.base_ns, b.microphone";
+    b.hidden, b.trashed_at, b.thumbnail IS NOT NULL, b.pinned, b.recorded, b.aged_from, b.boot_id, b.base_ns, b.microphone, \
+    EXISTS (SELECT 1 FROM captions t WHERE t.broadcast_id = b.id)";
 
 fn from_row(row: &Row<'_>) -> Result<Broadcast> {
     let tags: String = row.get(3)?;
@@ -119,6 +123,7 @@ fn from_row(row: &Row<'_>) -> Result<Broadcast> {
         boot_id: row.get(25)?,
         base_ns: row.get::<_, Option<i64>>(26)?.unwrap_or(0),
         microphone: row.get(27)?,
+        captioned: row.get(28)?,
     })
 }
 

@@ -47,10 +47,12 @@ fn captions_are_put_by_staff_and_read_by_who_may_watch() {
     assert_eq!(put(&viewer, &id, "id", "text/vtt", VTT).status, 403);
     assert_eq!(put(&other, &id, "id", "text/vtt", VTT).status, 403, "another's recording");
 
+    assert!(!home(&server.stranger(), "").contains("Dengan teks"));
     let reply = put(&server.admin, &id, "ID", "text/vtt", VTT);
     assert_eq!(reply.status, 200, "{}", reply.text());
     assert_eq!((&reply.json()["language"], &reply.json()["cues"]), (&json!("id"), &json!(2)));
     assert_eq!(reply.json()["url"], track);
+    assert!(home(&server.stranger(), "").contains("Dengan teks"), "it is marked");
     let served = server.stranger().get(&track);
     assert_eq!((served.text().as_str(), served.header("content-type")), (SERVED, "text/vtt; charset=utf-8"));
     assert_eq!(served.header("cache-control"), "public, no-cache");

@@ -69,6 +69,7 @@ texts! {
     home_nothing_hint = "Coba kata lain yang lebih pendek, atau lihat semua rekaman.", "Try another, shorter word, or see all recordings.";
     home_show_all = "Lihat semua rekaman", "See all recordings";
     card_starting = "Segera mulai", "Starting soon";
+    card_captioned = "Dengan teks", "With captions";
     card_no_picture = "Tanpa gambar kecil", "No thumbnail";
 
     login_title = "Masuk", "Sign in";

@@ -168,6 +168,7 @@ pub struct Card {
     pub duration_s: Option<u64>,
     pub audience: Audience,
     pub thumbnail: bool,
+    pub captioned: bool,
     /// Leads to `/watch/{id}?t={at_s}`.
     pub said: Option<Said>,
 }

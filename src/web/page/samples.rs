@@ -37,6 +37,7 @@ fn card(number: u8, title: &str, hours_ago: i64, seconds: u64) -> Card {
         duration_s: Some(seconds),
         audience: if number % 4 == 3 { Audience::Members } else { Audience::Public },
         thumbnail: number != 5,
+        captioned: number % 3 == 1,
         said: (number == 1).then(|| Said { at_s: 754, words: "Menyusui <b>tiap dua jam</b>\nsiang dan malam".into() }),
     }
 }

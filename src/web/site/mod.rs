@@ -104,6 +104,7 @@ pub fn card(row: &Broadcast) -> Card {
         duration_s: row.ended_at.map(|_| ticks_to_seconds(row.duration).round() as u64),
         audience: row.audience,
         thumbnail: row.has_thumbnail,
+        captioned: row.captioned,
         said: None,
     }
 }
