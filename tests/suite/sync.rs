@@ -50,12 +50,11 @@ fn look(server: &Server, id: &str, segment: &Segment) -> Shown {
     let size = |what: &str| told[what].as_u64().expect("a number") as usize;
     let (width, height) = (size("width"), size("height"));
     let pictures = raw(file, &["-map", "0:v", "-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "gray"]);
-    let shown = tools::packets(file, "v");
+    let shown = tools::times(file, "v");
     let clocks: Vec<i64> =
         pictures.chunks_exact(width * height).map(|picture| clock_in(picture, width, height)).collect();
     assert_eq!(clocks.len(), shown.len(), "a picture for each packet");
-    let mut behind_clock: Vec<f64> =
-        clocks.iter().zip(&shown).map(|(clock, (at, _))| at * 1000.0 - *clock as f64).collect();
+    let mut behind_clock: Vec<f64> = clocks.iter().zip(&shown).map(|(clock, at)| at * 1000.0 - *clock as f64).collect();
     behind_clock.sort_by(f64::total_cmp);
     let picture = behind_clock[behind_clock.len() / 2];
 
@@ -65,7 +64,7 @@ fn look(server: &Server, id: &str, segment: &Segment) -> Shown {
     // What is loud from the first sample on began before it.
     let quiet_before = (RATE / 20.0) as usize;
     let tick = (quiet_before..loud.len()).find(|&at| loud[at] && !loud[at - quiet_before..at].contains(&true));
-    let begins = tools::packets(file, "a")[0].0;
+    let begins = tools::times(file, "a")[0];
     let behind = |tick: usize| {
         // Which second it is, a tick does not tell.
         ((begins + tick as f64 / RATE) * 1000.0 - picture + 500.0).rem_euclid(1000.0) - 500.0

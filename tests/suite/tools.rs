@@ -47,10 +47,22 @@ pub fn codecs(input: &str) -> Vec<String> {
 
 /// Presentation time and duration in seconds of each packet of a stream, in the order of the file.
 pub fn packets(input: &str, stream: &str) -> Vec<(f64, f64)> {
+    of_packets(input, stream, |packet| (number(packet, "pts_time"), number(packet, "duration_time")))
+}
+
+/// Presentation times alone: ffprobe knows no duration of a packet that is the only one.
+pub fn times(input: &str, stream: &str) -> Vec<f64> {
+    of_packets(input, stream, |packet| number(packet, "pts_time"))
+}
+
+fn of_packets<T>(input: &str, stream: &str, read: impl Fn(&Value) -> T) -> Vec<T> {
     let found = probe(input, &["-select_streams", stream, "-show_packets"]);
-    let number = |packet: &Value, key: &str| packet[key].as_str().expect("a text").parse::<f64>().expect("a number");
-    let packets = found["packets"].as_array().expect("packets");
-    packets.iter().map(|packet| (number(packet, "pts_time"), number(packet, "duration_time"))).collect()
+    found["packets"].as_array().expect("packets").iter().map(read).collect()
+}
+
+fn number(packet: &Value, key: &str) -> f64 {
+    let text = packet[key].as_str().unwrap_or_else(|| panic!("no {key} in {packet}"));
+    text.parse().expect("a number")
 }
 
 /// Puts bytes where the tools can read them.
