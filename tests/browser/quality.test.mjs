@@ -68,8 +68,16 @@ test('a viewer gets the best picture by itself, can save data or only listen, li
   await page.reload();
   await moving(page, 1);
   await untilLines(page, 480);
+  // What is chosen shows from the next segment on, and the recording is short.
+  const fromTheBeginning = () => page.evaluate(() => {
+    const one = document.querySelector('video');
+    one.currentTime = 0;
+    return one.play();
+  });
+  await fromTheBeginning();
   await choose(page, 'saver');
   await untilLines(page, 240);
+  await fromTheBeginning();
   await choose(page, '480');
   await untilLines(page, 480);
   assert.deepEqual(complaints, []);
