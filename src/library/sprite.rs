@@ -7,10 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 
+use super::thumbnail::shows_at_once;
 use super::vod::{Library, LibraryError, Recording};
 use crate::base::clock::TIMESCALE;
 use crate::media::captions::{self, Cue};
-use crate::media::protocol::{FromWorker, MAX_FRAME, Sheet, Task, ToWorker};
+use crate::media::protocol::{FromWorker, Sheet, Task, ToWorker};
 use crate::store::media::IndexedSegment;
 use crate::store::{StoreError, sprites};
 use crate::worker::process;
@@ -27,9 +28,6 @@ const WITHIN: (u32, u32) = (160, 90);
 
 /// A hundred keyframes of 1080 lines take a small box half a minute.
 const PATIENCE: Duration = Duration::from_secs(180);
-
-/// With the init and what is around it, a segment still goes to the worker in one message. Bytes.
-const LONGEST: u64 = MAX_FRAME as u64 / 2;
 
 impl Library {
     /// Makes the sprite of one recording that has none. One of which none can be made is logged and added to `hopeless`, which
@@ -68,7 +66,7 @@ impl Library {
 
         let stills = stream::iter(chosen.into_iter().zip(0..)).filter_map(|(row, place)| async move {
             let init = self.init(id, number, row.segment.init).await.ok()??;
-            let media = self.open(&row.location).ok()?.whole().await.ok()?;
+            let media = self.unchanged(row).await.ok()?;
             Some(ToWorker::Still { place, init, media })
         });
         let told = stills.chain(stream::iter([ToWorker::Stop]));
@@ -96,8 +94,7 @@ impl Library {
 
 /// At most [`MOST`] segments that begin with a keyframe, evenly spread.
 fn chosen(segments: &[IndexedSegment]) -> Vec<&IndexedSegment> {
-    let mut usable: Vec<_> = segments.iter().collect();
-    usable.retain(|row| row.segment.independent && row.location.length <= LONGEST);
+    let usable: Vec<_> = segments.iter().filter(|row| shows_at_once(row)).collect();
     let count = usable.len().min(MOST);
     (0..count).map(|place| usable[place * usable.len() / count]).collect()
 }

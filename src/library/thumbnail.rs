@@ -65,11 +65,7 @@ impl Library {
 
     async fn picture_of(&self, init: Option<Bytes>, row: IndexedSegment) -> Result<Bytes, String> {
         let init = init.ok_or("its init is not there")?;
-        let range = self.open(&row.location).map_err(|error| error.to_string())?;
-        let media = range.whole().await.map_err(|error| error.to_string())?;
-        if crc32c::crc32c(&media) != row.location.crc32c {
-            return Err(String::from("its bytes have changed"));
-        }
+        let media = self.unchanged(&row).await?;
         let answer = process::ask(Task::Picture { init, media }, PATIENCE, |message| match message {
             FromWorker::Snapshot { jpeg } => Some(Ok(jpeg)),
             FromWorker::Error { message, fatal: true, .. } => Some(Err(message)),
@@ -77,12 +73,27 @@ impl Library {
         });
         answer.await.unwrap_or_else(|| Err(String::from("the worker does not answer")))
     }
+
+    /// A segment's bytes, as they were recorded.
+    ///
+    /// # Errors
+    /// A sentence, if they cannot be read or are others by now.
+    pub(super) async fn unchanged(&self, row: &IndexedSegment) -> Result<Bytes, String> {
+        let range = self.open(&row.location).map_err(|error| error.to_string())?;
+        let media = range.whole().await.map_err(|error| error.to_string())?;
+        if crc32c::crc32c(&media) == row.location.crc32c { Ok(media) } else { Err("its bytes have changed".to_owned()) }
+    }
+}
+
+/// Whether a worker can be sent it, and finds a keyframe at its beginning.
+pub(super) fn shows_at_once(row: &IndexedSegment) -> bool {
+    row.segment.independent && row.location.length <= LONGEST
 }
 
 /// Segments to look at, the best first: when the broadcast had settled, in the middle, at the beginning.
 fn candidates(segments: Vec<IndexedSegment>) -> Vec<IndexedSegment> {
     let mut usable = segments;
-    usable.retain(|row| row.segment.independent && row.location.length <= LONGEST);
+    usable.retain(shows_at_once);
     let Some(first) = usable.first() else { return Vec::new() };
     let settled = first.segment.start + SETTLED;
     let settled = usable.iter().position(|row| row.segment.start >= settled).unwrap_or(usable.len() - 1);

@@ -152,11 +152,14 @@ fn plain_name(folder: &Path, name: &std::ffi::OsStr) -> Option<String> {
     None
 }
 
+/// Endings of copies that are not done.
+pub const UNFINISHED: [&str; 8] =
+    [".part", ".partial", ".filepart", ".crdownload", ".download", ".tmp", ".temp", ".!ut"];
+
 /// Names that copying programs and editors give to what is not whole, and hidden files.
 fn is_unfinished(name: &str) -> bool {
     let lower = name.to_lowercase();
-    let endings = ["~", ".part", ".partial", ".filepart", ".crdownload", ".download", ".tmp", ".temp", ".!ut"];
-    name.starts_with(['.', '~']) || endings.iter().any(|ending| lower.ends_with(ending))
+    name.starts_with(['.', '~']) || lower.ends_with('~') || UNFINISHED.iter().any(|ending| lower.ends_with(ending))
 }
 
 /// Opens a file for reading; not what a link leads to.

@@ -21,6 +21,7 @@ use crate::base::terms::ImportState;
 use crate::base::{clock, ids};
 use crate::store::imports::{self, Import};
 use crate::store::{StoreError, audit};
+pub(super) use folder::UNFINISHED;
 use folder::{Arriving, Watch};
 
 /// While files arrive, the folder is looked at so often; else when something changes, and now and then.
@@ -142,7 +143,7 @@ impl Imports {
         }
         let layout = &self.0.library.layout;
         let there = import.file.as_ref().map(|file| layout.import_refused().join(file)).ok_or(ImportError::Gone)?;
-        fs::rename(there, layout.import_work().join(id)).map_err(|_| ImportError::Gone)?;
+        fs::rename(there, self.work_place(id)).map_err(|_| ImportError::Gone)?;
         let (by, wanted) = (by.to_owned(), id.to_owned());
         let again = move |tx: &crate::store::Transaction<'_>| -> Result<_, StoreError> {
             audit::record(tx, &by, "import.retry", &wanted, &import.name)?;
@@ -176,11 +177,11 @@ impl Imports {
                 Some(ImportState::Waiting | ImportState::Working) => {}
                 Some(_) => self.put_away(&id).await?,
                 // The database was lost meanwhile.
-                None => drop(folder::move_to(&layout.import_work().join(&id), &layout.import(), &id)?),
+                None => drop(folder::move_to(&self.work_place(&id), &layout.import(), &id)?),
             }
         }
         for import in self.in_state(ImportState::Waiting).await? {
-            let place = layout.import_work().join(&import.id);
+            let place = self.work_place(&import.id);
             if !place.exists() && fs::rename(layout.import().join(&import.name), place).is_err() {
                 self.end(&import.id, ImportState::Refused, Some("import_gone")).await?;
             }

@@ -1,11 +1,11 @@
 //! What an uploaded file is called in the import folder: as its sender calls it, as far as that is a file's name.
 
+use crate::library::imports::UNFINISHED;
+
 /// Bytes of a name; a file system takes 255, and whoever reads the file may want to add to it.
 const MOST_BYTES: usize = 180;
 /// Bytes of what counts as an extension.
 const MOST_EXTENSION: usize = 12;
-/// Endings of copies that are not done, which the import folder leaves alone.
-const UNFINISHED: [&str; 8] = [".part", ".partial", ".filepart", ".crdownload", ".download", ".tmp", ".temp", ".!ut"];
 /// Of what nothing else is left.
 const NAMELESS: &str = "upload";
 
