@@ -15,5 +15,5 @@ camera_file() {
 unplug() { echo "$(camera_driver "$1").0" > "/sys/bus/platform/drivers/$(camera_driver "$1")/unbind" && udevadm settle; }
 plug() { echo "$(camera_driver "$1").0" > "/sys/bus/platform/drivers/$(camera_driver "$1")/bind" && udevadm settle; }
 
-# Whether some program has camera $1 open.
-is_open() { ls -l /proc/[0-9]*/fd 2> /dev/null | grep " $(camera_file "$1")\$" > /dev/null; } # all of it read: pipefail
+# Whether some program has camera $1 open. A program that ends meanwhile makes ls fail, and all of its output is read: pipefail.
+is_open() { { ls -l /proc/[0-9]*/fd 2> /dev/null || true; } | grep " $(camera_file "$1")\$" > /dev/null; }
