@@ -24,8 +24,10 @@ use crate::media::protocol::{DeviceFormat, DeviceKind, ErrorCode};
 
 /// Between attempts: first, and at most. A camera that is plugged in again is to be back within two seconds.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(1));
-/// A source that has given nothing for this long is stuck and is built anew. Nanoseconds.
+/// A source from which nothing has come for this long is stuck and is built anew, and so is one of whose bytes nothing could be
+/// made for this long: some cameras encode a keyframe in ten seconds only. Nanoseconds.
 const STUCK: u64 = 4_000_000_000;
+const BARREN: u64 = 15_000_000_000;
 
 /// Keeps the camera with this id open for the rest of the process's life.
 pub fn decoded_camera(id: String, target: Target, time: MediaTime, slots: Arc<Slots>, outbox: &Outbox) {
@@ -57,17 +59,15 @@ pub fn encoding_camera(
 
 /// Leaves a camera's pictures in `slots` for as long as it gives any.
 fn pictures(id: &str, target: Target, time: MediaTime, slots: &Arc<Slots>) -> Ended {
-    let alive = Arc::new(AtomicU64::new(time.now_ns()));
     let pipeline = camera_pipeline(id, target)?;
-    let (slots, beat) = (Arc::clone(slots), Arc::clone(&alive));
+    let slots = Arc::clone(slots);
     connect(&pipeline, move |sample, taken| {
-        beat.store(time.now_ns(), Ordering::Relaxed);
         if let Some(picture) = sample.buffer_owned() {
             slots.put_picture(taken, time.now_ns(), picture);
         }
         Ok(())
     })?;
-    run(&pipeline, time, &alive)
+    run(&pipeline, time, |_| Ok(()))
 }
 
 /// Passes a camera's access units to `relay` for as long as it gives any that can be passed on.
@@ -78,14 +78,21 @@ fn access_units(
     relay: &Arc<Relay>,
     refused: &Arc<OnceLock<String>>,
 ) -> Ended {
-    let alive = Arc::new(AtomicU64::new(time.now_ns()));
     let pipeline = h264_pipeline(id, target)?;
-    let (relay, refused, beat) = (Arc::clone(relay), Arc::clone(refused), Arc::clone(&alive));
-    let judged = Mutex::new((Judge::default(), None::<VideoConfig>));
+    let judge = Arc::new(Mutex::new(Judge::default()));
+    let judged = {
+        let (judge, refused) = (Arc::clone(&judge), Arc::clone(refused));
+        move |look: &dyn Fn(&mut Judge) -> Result<(), &'static str>| {
+            look(&mut judge.lock().unwrap_or_else(PoisonError::into_inner)).map_err(|reason| {
+                refused.get_or_init(|| String::from(reason));
+                String::from(reason)
+            })
+        }
+    };
+    let (relay, heard) = (Arc::clone(relay), judged.clone());
+    let config = Mutex::new(None::<VideoConfig>);
     connect(&pipeline, move |sample, taken| {
-        beat.store(time.now_ns(), Ordering::Relaxed);
-        let mut judged = judged.lock().unwrap_or_else(PoisonError::into_inner);
-        let (judge, config) = &mut *judged;
+        let mut config = config.lock().unwrap_or_else(PoisonError::into_inner);
         let mut units = Vec::new();
         if let Some(avcc) = program::codec_data(sample)
             && config.as_ref().is_none_or(|known| known.avcc != avcc)
@@ -93,31 +100,26 @@ fn access_units(
             *config = Some(VideoConfig::parse(avcc.clone()).map_err(|error| error.to_string())?);
             units.push(Unit::VideoConfig(avcc));
         }
-        let (Some(config), Some(buffer)) = (config, sample.buffer()) else { return Ok(()) };
+        let (Some(config), Some(buffer)) = (&*config, sample.buffer()) else { return Ok(()) };
         let data = program::copy_of(buffer)?;
         // Some drivers stamp pictures with a time to come.
         let at = clock::ns_to_ticks(taken.min(time.now_ns()));
-        if let Err(reason) = judge.look(config, &data, at) {
-            refused.get_or_init(|| String::from(reason));
-            return Err(String::from(reason));
-        }
+        judged(&|judge| judge.look(config, &data, at))?;
         let bytes = data.len();
         units.push(Unit::Frame { at: at as i64, composition: 0, data });
         relay.feed(bytes, |passthrough, now| units.into_iter().flat_map(|unit| passthrough.bring(unit, now)).collect());
         Ok(())
     })?;
-    run(&pipeline, time, &alive)
+    run(&pipeline, time, move |now| heard(&|judge| judge.hear(clock::ns_to_ticks(now))))
 }
 
 /// Keeps the microphone with this id open for the rest of the process's life.
 pub fn microphone(id: String, time: MediaTime, slots: Arc<Slots>, outbox: &Outbox) {
     keep(ErrorCode::MicrophoneUnavailable, "The microphone", outbox, move || {
-        let alive = Arc::new(AtomicU64::new(time.now_ns()));
         let pipeline = microphone_pipeline(&id)?;
-        let (slots, beat) = (Arc::clone(&slots), Arc::clone(&alive));
+        let slots = Arc::clone(&slots);
         let drift = Mutex::new(Drift::default());
         connect(&pipeline, move |sample, taken| {
-            beat.store(time.now_ns(), Ordering::Relaxed);
             if let Some(map) = sample.buffer().and_then(|buffer| buffer.map_readable().ok()) {
                 let samples = super::samples(&map);
                 let lasts = samples.len() as u64 / 2 * 1_000_000_000 / u64::from(RATE);
@@ -128,7 +130,7 @@ pub fn microphone(id: String, time: MediaTime, slots: Arc<Slots>, outbox: &Outbo
             }
             Ok(())
         })?;
-        run(&pipeline, time, &alive)
+        run(&pipeline, time, |_| Ok(()))
     });
 }
 
@@ -159,30 +161,58 @@ fn keep(code: ErrorCode, what: &'static str, outbox: &Outbox, attempt: impl Fn()
 /// Why a source ended: `Ok` if it had given something, `Err` if it never did.
 type Ended = Result<String, String>;
 
-/// Plays until the source fails or gets stuck.
-fn run(pipeline: &gst::Pipeline, time: MediaTime, alive: &AtomicU64) -> Ended {
-    let began = time.now_ns();
-    alive.store(began, Ordering::Relaxed);
+/// Plays until the source fails or gets stuck. `hear` is told when bytes come from it (ns of running time), long before anything
+/// can be made of them; an error there ends it.
+fn run(
+    pipeline: &gst::Pipeline,
+    time: MediaTime,
+    hear: impl Fn(u64) -> Result<(), String> + Send + Sync + 'static,
+) -> Ended {
+    let heard = on_buffers(pipeline, "in", time, hear)?;
+    let given = on_buffers(pipeline, "out", time, |_| Ok(()))?;
+    let began = given.load(Ordering::Relaxed);
     time.govern(pipeline);
     let bus = pipeline.bus().ok_or("no bus")?;
     let reason = match pipeline.set_state(gst::State::Playing) {
-        Ok(_) => await_end(&bus, time, alive),
+        Ok(_) => await_end(&bus, time, &heard, &given),
         Err(_) => super::first_error(&bus, "it does not start"),
     };
     pipeline.set_state(gst::State::Null).ok();
-    if alive.load(Ordering::Relaxed) > began { Ok(reason) } else { Err(reason) }
+    if given.load(Ordering::Relaxed) > began { Ok(reason) } else { Err(reason) }
 }
 
-fn await_end(bus: &gst::Bus, time: MediaTime, alive: &AtomicU64) -> String {
+/// Calls `each` with the time (ns of running time) of each buffer that comes to the named element; an error there ends the
+/// pipeline with it. Gives the latest of the times, which begin with now.
+fn on_buffers(
+    pipeline: &gst::Pipeline,
+    name: &str,
+    time: MediaTime,
+    each: impl Fn(u64) -> Result<(), String> + Send + Sync + 'static,
+) -> Result<Arc<AtomicU64>, String> {
+    let latest = Arc::new(AtomicU64::new(time.now_ns()));
+    let kept = Arc::clone(&latest);
+    let pad = pipeline.by_name(name).and_then(|element| element.static_pad("sink")).ok_or("no such element")?;
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, _| {
+        let now = time.now_ns();
+        kept.store(now, Ordering::Relaxed);
+        if let (Err(error), Some(element)) = (each(now), pad.parent_element()) {
+            gst::element_error!(element, gst::StreamError::Failed, ["{error}"]);
+        }
+        gst::PadProbeReturn::Ok
+    });
+    Ok(latest)
+}
+
+fn await_end(bus: &gst::Bus, time: MediaTime, heard: &AtomicU64, given: &AtomicU64) -> String {
     let ends = [gst::MessageType::Eos, gst::MessageType::Error];
+    let silent_for = |latest: &AtomicU64| time.now_ns().saturating_sub(latest.load(Ordering::Relaxed));
     loop {
         let end = bus.timed_pop_filtered(gst::ClockTime::from_mseconds(250), &ends);
         match end.as_ref().map(|message| message.view()) {
             Some(gst::MessageView::Error(error)) => return error.error().to_string(),
             Some(_) => return String::from("it ended"),
-            None if time.now_ns().saturating_sub(alive.load(Ordering::Relaxed)) > STUCK => {
-                return String::from("it is stuck");
-            }
+            None if silent_for(heard) > STUCK => return String::from("it is stuck"),
+            None if silent_for(given) > BARREN => return String::from("nothing can be made of what it gives"),
             None => {}
         }
     }

@@ -65,24 +65,38 @@ fn area(width: u32, height: u32) -> u64 {
 /// times no camera tells.
 #[derive(Debug, Default)]
 pub struct Judge {
-    /// When the last keyframe came, or the first frame, 90 kHz ticks.
+    /// When the last keyframe came, or the first bytes, 90 kHz ticks.
     keyframe: Option<u64>,
+    /// An access unit has come.
+    has_begun: bool,
     /// The last group of pictures was too long. Once may be a keyframe that was lost on the way.
     was_long: bool,
 }
 
+const RARE: &str = "its keyframes lie more than 2.4 seconds apart";
+
 impl Judge {
+    /// Hears that bytes came at `at`, 90 kHz ticks. No access unit comes of them before the first keyframe and its parameter sets.
+    ///
+    /// # Errors
+    /// As [`Self::look`].
+    pub fn hear(&mut self, at: u64) -> Result<(), &'static str> {
+        let waited = at.saturating_sub(*self.keyframe.get_or_insert(at));
+        if !self.has_begun && waited > 2 * MAX_SEGMENT { Err(RARE) } else { Ok(()) }
+    }
+
     /// Looks at an access unit that was taken at `at`, 90 kHz ticks.
     ///
     /// # Errors
     /// A sentence on why the camera's H.264 cannot be passed on.
     pub fn look(&mut self, config: &VideoConfig, access_unit: &[u8], at: u64) -> Result<(), &'static str> {
+        self.has_begun = true;
         if config.has_b_slices(access_unit) {
             return Err("it has B-frames");
         }
         let is_long = at.saturating_sub(*self.keyframe.get_or_insert(at)) > MAX_SEGMENT;
         if is_long && self.was_long {
-            return Err("its keyframes lie more than 2.4 seconds apart");
+            return Err(RARE);
         }
         if config.is_idr(access_unit) {
             (self.keyframe, self.was_long) = (Some(at), is_long);
@@ -146,5 +160,20 @@ mod tests {
         assert!(judge.look(&config, &between, 3 * MAX_SEGMENT).is_err());
         assert_eq!(judge.look(&config, &after, 4 * MAX_SEGMENT), Ok(()));
         assert!(judge.look(&config, &after, 4 * MAX_SEGMENT + 1).is_err());
+    }
+
+    #[test]
+    fn the_wait_for_the_first_keyframe_counts() {
+        let config = VideoConfig::parse(Bytes::from_static(AVCC)).unwrap();
+        let [key, after] = [[0, 0, 0, 2, 0x65, 0x88], [0, 0, 0, 2, 0x41, 0x9a]];
+        let mut judge = Judge::default();
+        assert_eq!((judge.hear(100), judge.hear(100 + 2 * MAX_SEGMENT)), (Ok(()), Ok(())));
+        assert!(judge.hear(101 + 2 * MAX_SEGMENT).is_err());
+
+        let mut judge = Judge::default();
+        assert_eq!(judge.hear(0), Ok(()));
+        assert_eq!(judge.look(&config, &key, MAX_SEGMENT + 1), Ok(()), "once");
+        assert_eq!(judge.hear(4 * MAX_SEGMENT), Ok(()), "it has begun");
+        assert!(judge.look(&config, &after, 2 * MAX_SEGMENT + 2).is_err());
     }
 }
