@@ -10,6 +10,22 @@ const JUMP = 4;
 const RETRY_FIRST = 500;
 const RETRY_MOST = 8000;
 
+/**
+ * hls.js takes long to believe that a fast link has become slow, the longer the faster it was. Twice what the best rendition needs is
+ * as good as any more.
+ */
+class Abr extends Hls.DefaultConfig.abrController {
+  initEstimator() {
+    const estimator = super.initEstimator();
+    const sample = estimator.sample.bind(estimator);
+    estimator.sample = (ms, bytes) => {
+      const most = 2 * Math.max(...this.hls.levels.map((level) => level.maxBitrate));
+      sample(Math.max(ms, (8000 * bytes) / most), bytes);
+    };
+    return estimator;
+  }
+}
+
 const forEver = (policy) => ({
   default: { ...policy, timeoutRetry: { maxNumRetry: 6, retryDelayMs: 0, maxRetryDelayMs: 0 },
     errorRetry: { maxNumRetry: 12, retryDelayMs: 250, maxRetryDelayMs: 2000, backoff: 'linear' } },
@@ -68,6 +84,7 @@ class HlsPlayer extends Player {
     this.pace = setInterval(() => this.keepPace(), 200);
     video.addEventListener('seeking', () => this.onSeeking());
     video.addEventListener('playing', () => { this.begun = true; });
+    video.addEventListener('waiting', () => this.onWaiting());
   }
 
   open(startPosition = -1) {
@@ -93,6 +110,10 @@ class HlsPlayer extends Player {
       capLevelToPlayerSize: true,
       enableWorker: true,
       workerPath: options.worker,
+      abrController: Abr,
+      // A part takes a fraction of a second, and there is hardly more to play meanwhile.
+      abrEwmaFastLive: 1,
+      abrEwmaSlowLive: 4,
       // One viewer, however often the player is built anew.
       cmcd: { useHeaders: true, sessionId: this.session },
       manifestLoadPolicy: forEver({ maxTimeToFirstByteMs: 10000, maxLoadTimeMs: 20000 }),
@@ -198,6 +219,18 @@ class HlsPlayer extends Player {
     if (this.jumping) { this.jumping = false; return; }
     const edge = this.hls.liveSyncPosition;
     if (this.live && edge) this.following = this.video.currentTime > edge - 2;
+  }
+
+  /** The link does not carry what is loaded: the smallest picture next, and as large as it shows to carry from there. */
+  onWaiting() {
+    const { hls, video } = this;
+    if (!this.live || !this.begun || video.seeking || !hls.autoLevelEnabled || hls.loadLevel < 1) return;
+    const { edge, partTarget } = hls.latestLevelDetails ?? {};
+    if (!(edge - video.currentTime - this.ahead() > partTarget)) return;
+    hls.bandwidthEstimate = hls.levels[0].maxBitrate;
+    // A segment that is under way would be waited for.
+    hls.stopLoad();
+    hls.startLoad(-1, true);
   }
 
   /** Seconds of media behind the playhead's place that are loaded without a hole. */
