@@ -2,6 +2,7 @@
 // data; switched up and down without a stop of the picture.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { lips, median, noteLips } from './lips.mjs';
 import { look, longestGap, moving, notePictures, openBrowser, pictures, video, visitor } from './browser.mjs';
 import { signedIn, startBox, worker } from './box.mjs';
 
@@ -90,6 +91,10 @@ test('the quality goes up and down every two seconds without a stop', async (con
   await moving(page, 2);
   await choose(page, '480');
   await untilLines(page, 480);
+  // Whoever touches the page may hear it.
+  await page.click('h1');
+  if (await page.isVisible('[data-sound]')) await page.click('[data-sound]');
+  await noteLips(page);
   await rest(2000);
   await page.evaluate(() => {
     globalThis.stalls = [];
@@ -109,6 +114,15 @@ test('the quality goes up and down every two seconds without a stop', async (con
   assert.ok(sizes.length >= SWITCHING / 2 - 2, `it switched ${sizes.length} times`);
   assert.deepEqual(stalls, []);
   assert.ok(longest < 2000, `the picture stood still for ${longest} ms`);
+  const behind = (await lips(page)).map((tick) => tick.behind);
+  const usual = median(behind);
+  const off = behind.map((one) => one - usual);
+  const drift = median(behind.slice(-5)) - median(behind.slice(0, 5));
+  context.diagnostic(`lips: ${off.map((one) => one.toFixed(0)).join(' ')} ms, drift ${drift.toFixed(0)} ms`);
+  assert.ok(behind.length > SWITCHING / 2, `${behind.length} ticks were heard`);
+  assert.ok(Math.abs(drift) <= 40, `sound and picture drift by ${drift} ms`);
+  // A machine that has other things to do shows or hears one a moment late.
+  assert.ok(off.filter((one) => Math.abs(one) > 40).length <= off.length / 5, `out of step: ${off} ms`);
   assert.deepEqual(complaints, []);
   await call('POST', `/broadcasts/${id}/end`);
 });
