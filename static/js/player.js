@@ -7,6 +7,9 @@ const IOS = /iPad|iPhone|iPod/.test(navigator.userAgent) || (navigator.platform 
 
 /** Further behind than this, a viewer who follows the broadcast jumps to its edge instead of catching up. Seconds. */
 const JUMP = 4;
+/** So many waits within so many milliseconds are no picture that anybody can follow. */
+const SLOW_WAITS = 4;
+const SLOW_MS = 20_000;
 const RETRY_FIRST = 500;
 const RETRY_MOST = 8000;
 
@@ -36,7 +39,8 @@ const forEver = (policy) => ({
  * @param {{src: string, worker: string, startAt?: number, liveSync?: number, live?: boolean, follow?: boolean, bufferBehind?: number}} options
  *   startAt: seconds into a recording; liveSync: seconds behind the last published part; follow: whether the viewer starts at the edge; quality: see choose().
  * @returns {Player} events: `edge` (detail {live, behind, following}), `trouble` (detail {what: 'network'|'refused'|'unplayable'}),
- *   `well`, `over` (the playlist has ended), `finished` (nothing comes any more, and the video has not noticed), `heights` (detail {heights}: lines of the renditions, smallest first)
+ *   `well`, `over` (the playlist has ended), `finished` (nothing comes any more, and the video has not noticed), `slow` (detail {slow}: whether the link carries not even the smallest picture),
+ *   `heights` (detail {heights}: lines of the renditions, smallest first)
  */
 export function createPlayer(video, options) {
   if (Hls.isSupported()) return new HlsPlayer(video, options);
@@ -79,6 +83,8 @@ class HlsPlayer extends Player {
     this.liveSync = options.liveSync ?? 0.6;
     this.quality = options.quality ?? 'auto';
     this.mostLines = Infinity;
+    this.waits = [];
+    this.slow = false;
     this.session = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
     this.open(options.startAt);
     this.pace = setInterval(() => this.keepPace(), 200);
@@ -218,19 +224,36 @@ class HlsPlayer extends Player {
   onSeeking() {
     if (this.jumping) { this.jumping = false; return; }
     const edge = this.hls.liveSyncPosition;
-    if (this.live && edge) this.following = this.video.currentTime > edge - 2;
+    if (!this.live || !edge) return;
+    const { currentTime } = this.video;
+    if (currentTime > edge - 2) this.following = true;
+    // hls.js steps over holes, which is no wish to stay behind.
+    else if (currentTime < this.wasAt) this.following = false;
   }
 
   /** The link does not carry what is loaded: the smallest picture next, and as large as it shows to carry from there. */
   onWaiting() {
     const { hls, video } = this;
-    if (!this.live || !this.begun || video.seeking || !hls.autoLevelEnabled || hls.loadLevel < 1) return;
+    if (!this.live || !this.begun || video.seeking || this.quality === 'sound') return;
     const { edge, partTarget } = hls.latestLevelDetails ?? {};
-    if (!(edge - video.currentTime - this.ahead() > partTarget)) return;
-    hls.bandwidthEstimate = hls.levels[0].maxBitrate;
-    // A segment that is under way would be waited for.
-    hls.stopLoad();
-    hls.startLoad(-1, true);
+    const more = edge - video.currentTime - this.ahead() > partTarget;
+    if (!more) return; // Whoever is at the edge waits for the box.
+    if (hls.loadLevel < 1) this.waits.push(performance.now());
+    else if (hls.autoLevelEnabled) {
+      hls.bandwidthEstimate = hls.levels[0].maxBitrate;
+      // A segment that is under way would be waited for.
+      hls.stopLoad();
+      hls.startLoad(-1, true);
+    }
+  }
+
+  /** Tells when the link does not even carry the smallest picture, and when it does again. */
+  tellSlow() {
+    this.waits = this.waits.filter((at) => performance.now() - at < SLOW_MS);
+    const slow = this.waits.length >= SLOW_WAITS;
+    if (slow === this.slow) return;
+    this.slow = slow;
+    this.say('slow', { slow });
   }
 
   /** Seconds of media behind the playhead's place that are loaded without a hole. */
@@ -261,6 +284,8 @@ class HlsPlayer extends Player {
   /** Five times a second: stays at the chosen distance from the edge by slightly faster or slower play. */
   keepPace() {
     const { hls, video } = this;
+    if (!video.seeking) this.wasAt = video.currentTime;
+    this.tellSlow();
     if (this.ending && !this.live) this.watchEnd();
     if (!this.live || !hls.latestLevelDetails) {
       if (video.playbackRate !== 1 && this.paced) this.setRate(1);

@@ -98,6 +98,7 @@ export class Stage {
     this.player.addEventListener('heights', ({ detail }) => this.offerQualities(detail.heights));
     this.player.addEventListener('edge', ({ detail }) => this.onEdge(detail));
     this.player.addEventListener('trouble', ({ detail }) => this.hint(detail.what === 'unplayable' ? this.texts.cannotPlay : this.texts.reconnecting));
+    this.player.addEventListener('slow', ({ detail }) => show(this.listen, detail.slow));
     this.player.addEventListener('well', () => this.hint(''));
     this.player.addEventListener('over', () => this.onOver());
     this.video.addEventListener('canplay', () => this.begin(), { once: true });
@@ -132,6 +133,7 @@ export class Stage {
   choose(value) {
     remember(value);
     show(one('[data-only-sound]', this.root), value === 'sound');
+    show(this.listen, false);
     // Whoever wants nothing but the sound wants to hear it.
     if (value === 'sound') this.video.muted = false;
     this.player.choose(Number(value) || value);
@@ -208,6 +210,11 @@ export class Stage {
     this.curtain = one('[data-curtain]', this.root);
     this.replay = one('[data-replay]', this.root);
     this.quality = one('[data-quality]', this.root);
+    this.listen = one('[data-listen]', this.root);
+    this.listen.addEventListener('click', () => {
+      this.quality.value = 'sound';
+      this.choose('sound');
+    });
     this.quality.addEventListener('change', () => this.choose(this.quality.value));
     this.sound.addEventListener('click', () => {
       this.video.muted = false;

@@ -2,12 +2,13 @@
 // does not carry.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { moving, notePictures, openBrowser, pictures, visitor } from './browser.mjs';
+import { look, moving, notePictures, openBrowser, pictures, visitor } from './browser.mjs';
 import { signedIn, startBox } from './box.mjs';
 import { openLink } from './link.mjs';
 
 /** Kilobits a second: of what is needed for the small picture more than enough, for the large one too little; and for all. */
 const SLOW = 800;
+const TOO_SLOW = 320;
 const FAST = 20_000;
 /** Seconds that each case watches. */
 const WATCHED = Number(process.env.LINK_S ?? 12);
@@ -97,4 +98,26 @@ test('a link that becomes slow costs the large picture and hardly a moment, and 
   await untilLines(viewer.page, 480);
   await viewer.context.close();
   link.close();
+});
+
+test('on a link that does not even carry the small picture the sound is offered, and plays', async (context) => {
+  const link = await openLink(box.url, { kbps: TOO_SLOW });
+  const viewer = await watch(link);
+  const { page } = viewer;
+  await page.waitForSelector('[data-listen]:not([hidden])', { timeout: 60_000 });
+  await look(page, 'a player on a slow link');
+  await page.click('[data-listen]');
+  await page.waitForFunction(() => document.querySelector('video').videoHeight === 0);
+  assert.equal(await page.inputValue('[data-quality]'), 'sound');
+  assert.ok(await page.isHidden('[data-listen]'));
+  const playing = () => page.evaluate(() => document.querySelector('video').currentTime);
+  await page.waitForFunction(() => document.querySelector('video').currentTime > 0 && !document.querySelector('video').seeking);
+  await rest(2000);
+  const [from, begin] = [await playing(), performance.now()];
+  await rest(WATCHED * 1000);
+  const played = (await playing() - from) / ((performance.now() - begin) / 1000);
+  await viewer.context.close();
+  link.close();
+  context.diagnostic(`${TOO_SLOW} kbit/s: the sound played at ${played.toFixed(2)} of its speed`);
+  assert.ok(played > 0.8, `it played at ${played} of its speed`);
 });

@@ -43,6 +43,7 @@ texts! {
     watch_quality_good = "Jernih · {lines}p", "Sharp · {lines}p";
     watch_quality_fair = "Sedang · {lines}p", "Medium · {lines}p";
     watch_quality_sound = "Hanya suara", "Sound only";
+    watch_slow = "Koneksi lambat – dengarkan suaranya saja", "Slow connection – just listen";
     watch_only_sound = "Hanya suara, tanpa gambar", "Sound only, no picture";
 
     key_play = "Putar", "Play";
