@@ -39,7 +39,7 @@ const forEver = (policy) => ({
  * @param {{src: string, worker: string, startAt?: number, liveSync?: number, live?: boolean, follow?: boolean, bufferBehind?: number}} options
  *   startAt: seconds into a recording; liveSync: seconds behind the last published part; follow: whether the viewer starts at the edge; quality: see choose().
  * @returns {Player} events: `edge` (detail {live, behind, following}), `trouble` (detail {what: 'network'|'refused'|'unplayable'}),
- *   `well`, `over` (the playlist has ended), `finished` (nothing comes any more, and the video has not noticed), `slow` (detail {slow}: whether the link carries not even the smallest picture),
+ *   `well`, `over` (the playlist has ended), `slow` (detail {slow}: whether the link carries not even the smallest picture),
  *   `heights` (detail {heights}: lines of the renditions, smallest first)
  */
 export function createPlayer(video, options) {
@@ -175,10 +175,7 @@ class HlsPlayer extends Player {
   onPlaylist(details) {
     const wasLive = this.live;
     this.live = details.live;
-    if (wasLive && !this.live) {
-      this.ending = true;
-      this.say('over');
-    }
+    if (wasLive && !this.live) this.say('over');
     this.onGood();
   }
 
@@ -265,20 +262,15 @@ class HlsPlayer extends Player {
     return 0;
   }
 
-  /**
-   * What was live and ends: renditions may not end at the very same instant, and then hls.js can wait for more of one than there
-   * will ever be.
-   */
+  /** Renditions may not end at the very same instant, and then hls.js can wait for more of one than there will ever be. */
   watchEnd() {
-    const { video } = this;
+    const { hls, video } = this;
+    const { edge } = hls.latestLevelDetails;
     const now = performance.now();
-    const waits = !video.paused && !video.ended && video.duration - video.currentTime < 3 && this.ahead() < 0.1;
-    if (!waits || video.currentTime !== this.stoodAt) [this.stoodAt, this.stoodSince] = [video.currentTime, now];
-    if (now - this.stoodSince < 1000) return;
-    this.ending = false;
-    this.stuck = true;
-    video.pause();
-    this.say('finished');
+    const stands = !video.paused && !video.ended && !video.seeking && video.currentTime === this.stoodAt;
+    const isAll = video.duration - video.currentTime < 3 && edge - video.currentTime - this.ahead() < 0.2;
+    if (!stands || !isAll) [this.stoodAt, this.stoodSince] = [video.currentTime, now];
+    else if (now - this.stoodSince > 1000) hls.trigger(Hls.Events.BUFFER_EOS, {});
   }
 
   /** Five times a second: stays at the chosen distance from the edge by slightly faster or slower play. */
@@ -286,7 +278,7 @@ class HlsPlayer extends Player {
     const { hls, video } = this;
     if (!video.seeking) this.wasAt = video.currentTime;
     this.tellSlow();
-    if (this.ending && !this.live) this.watchEnd();
+    if (this.live === false && hls.latestLevelDetails) this.watchEnd();
     if (!this.live || !hls.latestLevelDetails) {
       if (video.playbackRate !== 1 && this.paced) this.setRate(1);
       return;
@@ -336,11 +328,6 @@ class HlsPlayer extends Player {
 
   toStart() {
     this.following = false;
-    if (this.stuck) {
-      this.stuck = false;
-      this.reopen(0, true);
-      return;
-    }
     const from = this.hls.latestLevelDetails?.fragmentStart ?? 0;
     this.video.currentTime = from;
   }

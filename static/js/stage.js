@@ -146,10 +146,7 @@ export class Stage {
     if (before !== 'live') this.play();
     if (this.player && !this.player.following) return;
     if (this.video.ended || !this.video.duration) this.offerReplay();
-    else {
-      this.video.addEventListener('ended', () => this.offerReplay(), { once: true });
-      this.player?.addEventListener('finished', () => this.offerReplay(), { once: true });
-    }
+    else this.video.addEventListener('ended', () => this.offerReplay(), { once: true });
   }
 
   /** There is nothing to play any more. */
