@@ -165,6 +165,14 @@ fn adopt_reel(layout: &Layout, db: &Db, id: &str, from: u64) -> Result<(), Libra
     // What is in the page cache alone must not be named by a row.
     file.sync_all()?;
     File::open(layout.reels())?.sync_all()?;
+    for bytes in &scan.damage {
+        tracing::error!(
+            broadcast = broadcast_id,
+            reel = id,
+            ?bytes,
+            "a reel's bytes are not understood; they stay where they are"
+        );
+    }
     let found = std::mem::take(&mut scan.segments);
     if !found.is_empty() || scan.whole < scan.length {
         let bytes: u64 = found.iter().map(|found| found.row.location.length).sum();

@@ -309,6 +309,44 @@ fn an_end_that_cannot_be_saved_says_so_and_is_saved_later() {
     seen.still_holds(&server);
 }
 
+/// A page of what no row names yet is lost with the power: a start takes in what lies in front of it and what lies behind it.
+#[test]
+fn what_lies_behind_damage_is_adopted() {
+    let disk = Faulty::start_with(&[]);
+    let id = disk.server.go_live("A hole in the middle");
+    disk.server.until_duration(&id, 5.0);
+    disk.fail(Calls::Writes, EIO, "siaran.db");
+    disk.server.until_duration(&id, 17.0);
+    let seen = Seen::take(&disk.server, &id);
+    let Faulty { mut server, .. } = disk;
+    let data = server.data.clone();
+    server.kill();
+    drop(server);
+    let database = rusqlite::Connection::open(data.path().join("siaran.db")).expect("a database");
+    let sql = "SELECT reel_id, max(offset + length) FROM segments WHERE broadcast_id = ?1";
+    let facts = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, u64>(1)?));
+    let (reel, indexed) = database.query_row(sql, [&id], facts).expect("a row");
+    drop(database);
+    let path = data.path().join("reels").join(format!("{reel}.reel"));
+    let mut bytes = std::fs::read(&path).expect("a reel");
+    let page = (indexed as usize + bytes.len()) / 2 / 4096 * 4096;
+    bytes[page..page + 4096].fill(0);
+    std::fs::write(&path, bytes).expect("room");
+
+    let server = Server::start_on(&data, &[SMALL, &["--resume-s", "0"]].concat());
+    assert!(server.log().contains("they stay where they are"));
+    let recording = seen.still_holds(&server);
+    assert!(recording.ended);
+    let missing = seen.playlist.duration()
+        - recording.segments.iter().filter(|one| !one.gap).map(|one| one.duration).sum::<f64>();
+    println!("{missing} s of {} s are missing, {} gaps", seen.playlist.duration(), listed_gaps(&recording));
+    // A page may lie in two segments, and what was on its way to the disk is lost too.
+    assert!((0.1..6.0).contains(&missing) && listed_gaps(&recording) <= 2);
+    assert!(recording.last_msn() >= seen.playlist.last_msn().map(|last| last - 1), "what lies behind it is there");
+    decode(&server, &id);
+    fsck(data.path());
+}
+
 /// The program ends before the disk comes back: the next start takes in what is in the reels, and does not put on air again
 /// what somebody has ended.
 fn ended_and_never_saved(stop: impl FnOnce(&mut Server)) {
