@@ -153,15 +153,23 @@ fn a_stuck_element_is_noticed_by_what_it_does_not_give() {
     let server = Server::start(SMALL);
     let id = server.go_live("Stuck twice");
     server.until_duration(&id, 3.0);
-    for _ in 0..2 {
-        // The encoder: what it makes comes out of the thread that shows it the pictures.
-        break_worker_by(&server, &id, |worker| StoppedThread::new(threads(worker, "pictures0:src")[0]));
+    // An encoder: what it makes comes out of the thread that gives it pictures, or sound.
+    for thread in ["pictures0:src", "samples:src"] {
+        break_worker_by(&server, &id, |worker| StoppedThread::new(threads(worker, thread)[0]));
     }
     let log = server.log();
-    assert_eq!(log.matches("it runs, but gave no picture").count(), 2, "its pulse was heard all the time: {log}");
+    for reason in ["it runs, but gave no picture", "no sound comes out of the encoder any more"] {
+        assert!(log.contains(reason), "{log}");
+    }
+    assert_eq!((log.matches("worker lost").count(), log.matches("fell silent").count()), (2, 0), "its pulse was heard");
     check_gaps(&server, &id);
     server.end(&id);
     check_recording(&server, &id, 2);
+    let file = server.data.path().join("download.mp4");
+    let times = tools::times(tools::as_text(&file), "a:0");
+    let silence = times.windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max);
+    println!("at most {silence} s without sound");
+    assert!(silence < 4.0 && tools::duration(tools::as_text(&file)) - times.last().expect("sound") < 1.0);
 }
 
 /// A publisher may pause, and there are no parts then: that its worker stands still is told by its silence.
