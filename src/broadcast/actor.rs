@@ -22,6 +22,7 @@ use crate::media::protocol::ErrorCode;
 use crate::media::shedding::Reason;
 use crate::store::StoreError;
 use crate::store::broadcasts;
+use crate::store::media::OnAir;
 
 /// No part after this long: there will be none.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
@@ -31,6 +32,9 @@ const END_WITHIN: Duration = Duration::from_secs(4);
 
 /// The picture that stands for the recording is taken when the broadcast has settled.
 const THUMBNAIL_AFTER: Duration = Duration::from_secs(10);
+
+/// So often it is noted that a broadcast is on air: by rows of its media, or where there are none, by one of its own.
+const NOTED_EVERY: Duration = Duration::from_secs(5);
 
 /// Segments in the playlist of what is not recorded: those that are in memory.
 pub const UNRECORDED_SEGMENTS: usize = 8;
@@ -145,6 +149,8 @@ pub struct Beginning {
     pub ladder: Ladder,
     pub state: State,
     pub since_ns: i64,
+    /// Monotonic nanoseconds of the broadcast's tick 0; negative when that was in an earlier boot.
+    pub base_ns: i64,
     /// Ticks from the broadcast's tick 0 to the running time's.
     pub offset: u64,
     /// How long an RTMP publisher may stay away.
@@ -160,7 +166,7 @@ pub struct Finished {
 
 /// Starts the task on `runtime`, which outlives every request. `done` is told when nobody needs the actor any more.
 pub fn start(runtime: &Handle, beginning: Beginning, done: mpsc::UnboundedSender<Finished>) -> Arc<Live> {
-    let Beginning { id, program, recorder, library, mut ladder, state, since_ns, offset, grace } = beginning;
+    let Beginning { id, program, recorder, library, mut ladder, state, since_ns, base_ns, offset, grace } = beginning;
     let (media, in_use) = program.attach();
     let (show, windows) = windows::channel(&mut ladder, program::renditions(&program.task));
     let waiting = (state == State::Waiting).then(|| Box::pin(sleep(grace)));
@@ -187,6 +193,7 @@ pub fn start(runtime: &Handle, beginning: Beginning, done: mpsc::UnboundedSender
         state: state_sender,
         grace,
         program,
+        base_ns,
         offset,
         waiting,
         _in_use: in_use,
@@ -212,6 +219,7 @@ struct Actor {
     state: watch::Sender<State>,
     grace: Duration,
     program: Arc<Program>,
+    base_ns: i64,
     offset: u64,
     /// Until when a publisher may come back.
     waiting: Option<Pin<Box<Sleep>>>,
@@ -228,6 +236,7 @@ impl Actor {
         self.program.keyframe();
         let mut thumbnail_due = Some(Box::pin(sleep(Duration::ZERO)));
         let mut thumbnails = 0;
+        let mut note_due = Some(Box::pin(sleep(Duration::ZERO)));
         let mut start_timeout = Box::pin(sleep(START_TIMEOUT));
         let mut waiting_for_end = Vec::new();
         let last = loop {
@@ -252,6 +261,11 @@ impl Actor {
                 () = expired(&mut self.waiting) => {
                     self.waiting = None;
                     self.on(Event::GraceOver)
+                }
+                () = expired(&mut note_due), if state != State::Starting => {
+                    self.note_on_air();
+                    note_due = Some(Box::pin(sleep(NOTED_EVERY)));
+                    None
                 }
                 () = &mut start_timeout, if state == State::Starting => self.on(Event::NoPicture),
                 () = expired(&mut thumbnail_due), if state == State::Live => {
@@ -361,6 +375,21 @@ impl Actor {
             }
             library.set_state(&id, state).await
         });
+    }
+
+    /// A start goes on with what was on air a short while ago, whether it was being recorded or not.
+    fn note_on_air(&self) {
+        if self.recorder.as_ref().is_some_and(|recorder| recorder.health().indexed(NOTED_EVERY)) {
+            return;
+        }
+        let since_zero = (clock::monotonic_ns() as i64).saturating_sub(self.base_ns).max(0) as u64;
+        let noted = OnAir {
+            at: clock::ns_to_ticks(since_zero),
+            next_msn: self.ladder.next_msn(),
+            discontinuities: self.ladder.discontinuities(),
+        };
+        let (library, id, inits) = (self.library.clone(), self.id.clone(), self.ladder.inits());
+        self.aside(async move { library.note_on_air(&id, noted, inits).await });
     }
 
     /// Whether there was a picture to take.

@@ -215,10 +215,8 @@ impl Studio {
         }
         let row = Broadcast { recorded, ..self.row(&new, self.epoch_us()) };
         self.0.library.insert(row.clone()).await?;
-        // What is not recorded cannot be rewound to the beginning.
-        let keep = (!recorded).then_some(UNRECORDED_SEGMENTS);
         let timeline = Timeline {
-            ladder: Ladder::new(row.epoch_us, keep, program::leader(&program.task)),
+            ladder: Ladder::new(row.epoch_us, keep(recorded), program::leader(&program.task)),
             since_ns: clock::monotonic_ns() as i64,
             base_ns: row.base_ns,
         };
@@ -242,6 +240,7 @@ impl Studio {
             ladder: timeline.ladder,
             state,
             since_ns: timeline.since_ns,
+            base_ns: timeline.base_ns,
             offset: clock::ns_to_ticks((self.0.base_ns as i64 - timeline.base_ns).max(0) as u64),
             grace: Duration::from_secs(u64::from(self.0.config.rtmp_grace_s)),
         };
@@ -289,21 +288,19 @@ impl Studio {
             tracing::warn!(broadcast = id, source = source_id, "its source is not there any more");
             return self.give_up(interrupted);
         };
-        let Interrupted { broadcast, recorded, base_ns } = &interrupted;
-        let began = recorded.values().filter_map(|recorded| recorded.segments.first()).map(|first| first.start).min();
-        let began = clock::ticks_to_ns(began.unwrap_or(0));
-        let leader = program::leader(&program.task);
+        let Interrupted { broadcast, base_ns, .. } = &interrupted;
+        let began_us = broadcast.started_at.map_or(0, |at| at * 1000 - broadcast.epoch_us);
+        let ladder = Ladder::new(broadcast.epoch_us, keep(broadcast.recorded), program::leader(&program.task));
         let timeline = Timeline {
-            ladder: Ladder::resume(broadcast.epoch_us, leader, recorded.clone(), interrupted.dark()),
-            since_ns: base_ns + began as i64,
+            ladder: ladder.resume(interrupted.before()),
+            since_ns: base_ns + began_us * 1000,
             base_ns: *base_ns,
         };
         let state = if broadcast.source_kind == SourceKind::Rtmp { State::Waiting } else { State::Live };
         match self.put_on_air(broadcast, program, timeline, state) {
             Ok(live) => {
                 tracing::info!(broadcast = id, source = source_id, "on air again");
-                let init = recorded.values().next().and_then(|recorded| recorded.inits.last());
-                if let (State::Waiting, Some(init)) = (state, init) {
+                if let (State::Waiting, Some(init)) = (state, interrupted.newest_init()) {
                     live.program.stand_in(init.clone());
                 }
             }
@@ -514,6 +511,11 @@ impl Studio {
             });
         }
     }
+}
+
+/// What is not recorded cannot be rewound to the beginning.
+fn keep(recorded: bool) -> Option<usize> {
+    (!recorded).then_some(UNRECORDED_SEGMENTS)
 }
 
 /// How a broadcast's own time lies on the clock.

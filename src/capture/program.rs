@@ -307,7 +307,7 @@ where
     let callbacks = gst_app::AppSinkCallbacks::builder().new_sample(move |sink| {
         let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
         take(&sample).map(|()| gst::FlowSuccess::Ok).map_err(|error| {
-            gst::element_error!(sink, gst::StreamError::Failed, ["{error}"]);
+            gst::element_error!(sink, gst::StreamError::Failed, ("{error}"));
             gst::FlowError::Error
         })
     });

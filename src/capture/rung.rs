@@ -38,6 +38,11 @@ pub fn line(plan: &Plan<'_>, number: usize) -> String {
     )
 }
 
+/// So much picture without any sound is too much, nanoseconds, if it stays so for [`SOUND_LATE`].
+const WITHOUT_SOUND: u64 = 1_000_000_000;
+/// A machine that was busy may show pictures first and sound a moment later, nanoseconds.
+const SOUND_LATE: u64 = 300_000_000;
+
 /// Where the encoded frames of one rung, and the sound, become parts.
 pub struct Sink {
     state: Mutex<Assembly>,
@@ -64,6 +69,23 @@ struct Assembly {
     audio: Option<Bytes>,
     early_video: Vec<VideoFrame>,
     early_audio: Vec<AudioFrame>,
+    /// Running time of the newest picture, and of that at which sound came last, nanoseconds.
+    shown: u64,
+    heard: u64,
+    /// Monotonic nanoseconds since when there has been too little sound.
+    silent_since: Option<u64>,
+}
+
+impl Assembly {
+    /// Sound that does not come out any more, while pictures do, would be missing for good.
+    fn check_sound(&mut self) -> Result<(), String> {
+        if self.shown.saturating_sub(self.heard) <= WITHOUT_SOUND {
+            return Ok(());
+        }
+        let now = clock::monotonic_ns();
+        let late = now - *self.silent_since.get_or_insert(now) > SOUND_LATE;
+        if late { Err(String::from("no sound comes out of the encoder any more")) } else { Ok(()) }
+    }
 }
 
 impl Sink {
@@ -133,8 +155,12 @@ impl Sink {
         let mut guard = self.lock();
         let state = &mut *guard;
         self.configure(state, codec_data(sample), |state| &mut state.video)?;
+        state.shown = pts;
         if state.stands_by {
             return Ok(());
+        }
+        if self.has_sound && state.fragmenter.is_some() {
+            state.check_sound()?;
         }
         self.count(decoded as u64, frame.data.len());
         match &mut state.fragmenter {
@@ -148,6 +174,7 @@ impl Sink {
     /// Takes a frame of sound, and what its decoder needs if that is known.
     pub fn audio(&self, frame: AudioFrame, config: Option<Bytes>) -> Result<(), String> {
         let mut state = self.lock();
+        (state.heard, state.silent_since) = (state.shown, None);
         self.configure(&mut state, config, |state| &mut state.audio)?;
         if state.stands_by {
             return Ok(());

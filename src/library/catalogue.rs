@@ -112,6 +112,23 @@ impl Library {
         self.update(id, move |tx, id| Ok(broadcasts::set_state(tx, id, state)?)).await
     }
 
+    /// Notes that a broadcast is on air, with the inits of which players have been told.
+    pub async fn note_on_air(
+        &self,
+        id: &str,
+        noted: media::OnAir,
+        inits: Vec<(u8, u32, Init)>,
+    ) -> Result<(), StoreError> {
+        let id = id.to_owned();
+        let note = move |tx: &Transaction<'_>| -> Result<(), StoreError> {
+            for (rendition, number, init) in &inits {
+                media::insert_init(tx, &id, *rendition, *number, init)?;
+            }
+            Ok(media::set_on_air(tx, &id, &noted)?)
+        };
+        self.db.write(note).await
+    }
+
     pub async fn set_thumbnail(&self, id: &str, jpeg: Bytes) -> Result<(), StoreError> {
         self.update(id, move |tx, id| Ok(broadcasts::set_thumbnail(tx, id, &jpeg)?)).await
     }

@@ -1,6 +1,6 @@
 //! What a reel says of itself, so that its index can be made again from the file alone: one note in front of the init, one
 //! before each segment and one behind it. A note is a `uuid` box (ISO/IEC 14496-12, 11.1), which every player steps over,
-//! and holds JSON, which a person with nothing but the file can read.
+//! and holds the CRC32C of JSON (4 bytes, big-endian) and the JSON, which a person with nothing but the file can read.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,9 @@ use crate::media::protocol::Init;
 use crate::media::window::Segment;
 
 /// `usertype` of our boxes.
-const UUID: [u8; 16] = *b"\x8e\x1c\x5a\x97siaran-note\x01";
+const UUID: [u8; 16] = *b"\x8e\x1c\x5a\x97siaran-note\x02";
+/// The same of JSON alone, as it was written before.
+const PLAIN: [u8; 16] = *b"\x8e\x1c\x5a\x97siaran-note\x01";
 /// Size, type and `usertype`.
 pub const HEADER: usize = 24;
 /// No note is longer, bytes.
@@ -103,24 +105,29 @@ impl Note {
     pub fn encode(&self) -> Vec<u8> {
         // A structure of texts and numbers always has a JSON form.
         let json = serde_json::to_vec(self).unwrap_or_default();
-        let mut bytes = Vec::with_capacity(HEADER + json.len());
-        bytes.extend(((HEADER + json.len()) as u32).to_be_bytes());
-        bytes.extend(b"uuid");
-        bytes.extend(UUID);
-        bytes.extend(json);
-        bytes
+        let checksum = crc32c::crc32c(&json).to_be_bytes();
+        let length = HEADER + checksum.len() + json.len();
+        [&(length as u32).to_be_bytes(), &b"uuid"[..], &UUID, &checksum, &json].concat()
     }
 
-    /// What a `uuid` box says; none if it is not ours or cannot be read. `bytes` are the whole box.
+    /// What a `uuid` box says; none if it is not ours, cannot be read, or is not as it was written. What stands first in a reel is
+    /// believed all the same: without it nothing of the reel could be. `bytes` are the whole box.
     pub fn decode(bytes: &[u8]) -> Option<Note> {
-        let body = bytes.get(HEADER..).filter(|_| bytes[8..HEADER] == UUID)?;
-        serde_json::from_slice(body).ok()
+        let (head, body) = bytes.split_at_checked(HEADER)?;
+        if head[8..] == PLAIN {
+            return serde_json::from_slice(body).ok();
+        }
+        let (checksum, json) = body.split_at_checked(4).filter(|_| head[8..] == UUID)?;
+        let note = serde_json::from_slice(json).ok()?;
+        let sound = crc32c::crc32c(json).to_be_bytes() == checksum;
+        (sound || matches!(note, Note::Reel(_))).then_some(note)
     }
 }
 
 /// Where in `bytes` something begins that looks like the head of a note.
 pub fn places(bytes: &[u8]) -> impl Iterator<Item = usize> {
-    bytes.windows(HEADER).enumerate().filter(|(_, head)| &head[4..8] == b"uuid" && head[8..] == UUID).map(|(at, _)| at)
+    let begins = |head: &[u8]| &head[4..8] == b"uuid" && (head[8..] == UUID || head[8..] == PLAIN);
+    bytes.windows(HEADER).enumerate().filter(move |(_, head)| begins(head)).map(|(at, _)| at)
 }
 
 #[cfg(test)]
@@ -138,5 +145,31 @@ mod tests {
         assert_eq!(Note::decode(&foreign), None);
         assert_eq!(Note::decode(&bytes[..bytes.len() - 1]), None);
         assert_eq!(Note::decode(b"short"), None);
+    }
+
+    #[test]
+    fn a_number_that_has_changed_is_not_told() {
+        let bytes = Note::End(End { duration: 180_000, crc32c: 7 }).encode();
+        let mut changed = bytes.clone();
+        let digit = bytes.windows(6).position(|text| text == b"180000").unwrap();
+        changed[digit] = b'9';
+        assert_eq!(Note::decode(&changed), None);
+        let about = Note::Reel(About { title: String::from("Kelas ibu"), ..About::default() }).encode();
+        let mut changed = about.clone();
+        let letter = about.windows(5).position(|text| text == b"Kelas").unwrap();
+        changed[letter] = b'k';
+        let Some(Note::Reel(told)) = Note::decode(&changed) else { panic!("its reel would be lost") };
+        assert_eq!(told.title, "kelas ibu");
+    }
+
+    /// As reels were written before notes had a checksum.
+    #[test]
+    fn a_note_of_json_alone_is_read_too() {
+        let note = Note::End(End { duration: 180_000, crc32c: 7 });
+        let json = serde_json::to_vec(&note).unwrap();
+        let length = ((HEADER + json.len()) as u32).to_be_bytes();
+        let bytes = [&length[..], b"uuid", &PLAIN, &json].concat();
+        assert_eq!(Note::decode(&bytes), Some(note));
+        assert_eq!(places(&[&b"before"[..], &bytes].concat()).collect::<Vec<_>>(), [6]);
     }
 }

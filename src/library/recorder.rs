@@ -49,9 +49,17 @@ pub struct Health {
     index_paused: AtomicBool,
     /// Parts that never reached the disk.
     pub parts_lost: AtomicU64,
+    /// `CLOCK_MONOTONIC` when media was indexed last, nanoseconds; 0 before.
+    indexed_at: AtomicU64,
 }
 
 impl Health {
+    /// Rows of the last `within` say that the broadcast is on air.
+    pub fn indexed(&self, within: Duration) -> bool {
+        let since = clock::monotonic_ns().saturating_sub(self.indexed_at.load(Ordering::Relaxed));
+        Duration::from_nanos(since) < within
+    }
+
     /// The recording does not go on as it should.
     pub fn paused(&self) -> bool {
         self.bytes_paused.load(Ordering::Relaxed) || self.index_paused.load(Ordering::Relaxed)
@@ -327,6 +335,7 @@ impl Writer {
     fn commit(&mut self) {
         self.sync_all();
         let (rows, broadcast_id, now) = (self.due.clone(), self.about.broadcast.clone(), clock::wall_ms());
+        let any = !rows.complete.is_empty();
         let written = self.db.write_blocking(move |tx| -> Result<(), StoreError> {
             for (rendition, number, init) in &rows.inits {
                 media::insert_init(tx, &broadcast_id, *rendition, *number, init)?;
@@ -345,6 +354,9 @@ impl Writer {
         match written {
             Ok(()) => {
                 self.due = Rows::default();
+                if any {
+                    self.health.indexed_at.store(clock::monotonic_ns(), Ordering::Relaxed);
+                }
                 if self.health.index_paused.swap(false, Ordering::Relaxed) {
                     tracing::info!(broadcast = self.about.broadcast, "recording is indexed again");
                 }

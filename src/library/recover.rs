@@ -15,8 +15,11 @@ use super::scan::{self, Scan};
 use super::vod::{Library, LibraryError};
 use crate::base::clock;
 use crate::base::terms::BroadcastState;
-use crate::media::ladder::Recorded;
+use crate::media::ladder::{Before, Recorded};
+use crate::media::packager;
 use crate::media::playlist;
+use crate::media::protocol::Init;
+use crate::media::window::Segment;
 use crate::store::broadcasts::{self, Broadcast, Outcome};
 use crate::store::{Db, StoreError, Transaction, media};
 
@@ -28,18 +31,69 @@ const AHEAD_NS: i64 = -60_000_000_000;
 #[derive(Debug)]
 pub struct Interrupted {
     pub broadcast: Broadcast,
-    /// What was recorded of each rendition.
-    pub recorded: BTreeMap<u8, Recorded>,
+    /// What is known of it.
+    trace: Trace,
     /// `CLOCK_MONOTONIC` of this boot at the broadcast's tick 0, nanoseconds.
     pub base_ns: i64,
 }
 
 impl Interrupted {
-    /// How long ago its newest recorded media was.
-    pub fn dark(&self) -> Duration {
-        let end = clock::ticks_to_ns(end_of(&self.recorded).unwrap_or(0));
-        let dark = (clock::monotonic_ns() as i64).saturating_sub(self.base_ns).saturating_sub(end as i64);
-        Duration::from_nanos(dark.max(0) as u64)
+    /// What is to be gone on with.
+    pub fn before(&self) -> Before {
+        let now = clock::ns_to_ticks((clock::monotonic_ns() as i64).saturating_sub(self.base_ns).max(0) as u64);
+        Before {
+            recorded: self.trace.recorded.clone(),
+            next_msn: self.trace.free_msn(now),
+            discontinuities: self.trace.noted.as_ref().map_or(0, |noted| noted.discontinuities),
+        }
+    }
+
+    /// The init that was on air last, of the best rendition.
+    pub fn newest_init(&self) -> Option<&Init> {
+        self.trace.recorded.values().next()?.inits.last()
+    }
+}
+
+/// What a process left behind of a broadcast that it had on air. Times are ticks on the broadcast's own timeline.
+#[derive(Debug)]
+struct Trace {
+    /// What was recorded of each rendition.
+    recorded: BTreeMap<u8, Recorded>,
+    /// What was noted of it last, if it was not being recorded.
+    noted: Option<media::OnAir>,
+}
+
+impl Trace {
+    fn of(tx: &Transaction<'_>, id: &str) -> Result<Trace, StoreError> {
+        let mut recorded = BTreeMap::new();
+        for rendition in media::known_renditions(tx, id)? {
+            let segments = media::segments(tx, id, rendition)?.into_iter().map(|row| row.segment).collect();
+            recorded.insert(rendition, Recorded { inits: media::inits(tx, id, rendition)?, segments });
+        }
+        Ok(Trace { recorded, noted: media::on_air(tx, id)? })
+    }
+
+    fn newest(&self) -> impl Iterator<Item = &Segment> {
+        self.recorded.values().filter_map(|recorded| recorded.segments.last())
+    }
+
+    /// Where the newest recorded media ends.
+    fn recorded_until(&self) -> Option<u64> {
+        self.newest().map(|last| last.start + last.duration).max()
+    }
+
+    /// When it was known to be on air last.
+    fn on_air_until(&self) -> Option<u64> {
+        self.recorded_until().into_iter().chain(self.noted.as_ref().map(|noted| noted.at)).max()
+    }
+
+    /// A media sequence number that nobody was told. Each sign of life tells of one; the lowest is as good as any.
+    fn free_msn(&self, now: u64) -> u64 {
+        let free =
+            |next, at| packager::free_msn(next, Duration::from_nanos(clock::ticks_to_ns(now.saturating_sub(at))));
+        let recorded = self.newest().map(|last| last.msn + 1).max().zip(self.recorded_until());
+        let noted = self.noted.as_ref().map(|noted| (noted.next_msn, noted.at));
+        recorded.into_iter().chain(noted).map(|(next, at)| free(next, at)).min().unwrap_or(0)
     }
 }
 
@@ -59,8 +113,8 @@ impl Library {
 
     /// Closes a broadcast that could not go on after all.
     pub async fn give_up(&self, interrupted: Interrupted) -> Result<(), StoreError> {
-        let Interrupted { broadcast, recorded, .. } = interrupted;
-        self.update(&broadcast.id.clone(), move |tx, _| close(tx, &broadcast, end_of(&recorded))).await
+        let Interrupted { broadcast, trace, .. } = interrupted;
+        self.update(&broadcast.id.clone(), move |tx, _| close(tx, &broadcast, &trace)).await
     }
 }
 
@@ -111,6 +165,14 @@ fn adopt_reel(layout: &Layout, db: &Db, id: &str, from: u64) -> Result<(), Libra
     // What is in the page cache alone must not be named by a row.
     file.sync_all()?;
     File::open(layout.reels())?.sync_all()?;
+    for bytes in &scan.damage {
+        tracing::error!(
+            broadcast = broadcast_id,
+            reel = id,
+            ?bytes,
+            "a reel's bytes are not understood; they stay where they are"
+        );
+    }
     let found = std::mem::take(&mut scan.segments);
     if !found.is_empty() || scan.whole < scan.length {
         let bytes: u64 = found.iter().map(|found| found.row.location.length).sum();
@@ -176,8 +238,8 @@ fn settle(layout: &Layout, db: &Db, resume_s: u32) -> Result<Vec<Interrupted>, L
         let mut interrupted = Vec::new();
         for id in broadcasts::unfinished(tx)? {
             let Some(broadcast) = broadcasts::get(tx, &id)? else { continue };
-            let recorded = recorded(tx, &id)?;
-            let end = end_of(&recorded);
+            let trace = Trace::of(tx, &id)?;
+            let end = trace.on_air_until();
             let base_ns = base_now(&broadcast);
             let age_ns = clock::monotonic_ns() as i64 - base_ns - clock::ticks_to_ns(end.unwrap_or(0)) as i64;
             // Media may lie a little ahead of the clock: what follows begins behind it all the same.
@@ -185,9 +247,9 @@ fn settle(layout: &Layout, db: &Db, resume_s: u32) -> Result<Vec<Interrupted>, L
             let young = (AHEAD_NS..=i64::from(resume_s) * 1_000_000_000).contains(&age_ns);
             if young && resume_s > 0 && end.is_some() && !ended.contains(&id) {
                 broadcasts::set_timeline(tx, &id, clock::boot(), base_ns)?;
-                interrupted.push(Interrupted { broadcast, recorded, base_ns });
+                interrupted.push(Interrupted { broadcast, trace, base_ns });
             } else {
-                close(tx, &broadcast, end)?;
+                close(tx, &broadcast, &trace)?;
                 tracing::warn!(broadcast = id, "closed an interrupted broadcast");
             }
         }
@@ -209,7 +271,7 @@ fn noted_over(layout: &Layout) -> io::Result<HashSet<String>> {
 pub(super) fn close_all(tx: &Transaction<'_>) -> Result<(), StoreError> {
     for id in broadcasts::unfinished(tx)? {
         let Some(broadcast) = broadcasts::get(tx, &id)? else { continue };
-        close(tx, &broadcast, end_of(&recorded(tx, &id)?))?;
+        close(tx, &broadcast, &Trace::of(tx, &id)?)?;
     }
     for reel in media::open_reels(tx)? {
         media::set_reel_length(tx, &reel.id, reel.end)?;
@@ -226,40 +288,15 @@ fn base_now(broadcast: &Broadcast) -> i64 {
     (clock::monotonic_ns() as i64).saturating_sub(since_us.saturating_mul(1000))
 }
 
-/// All that is indexed of a broadcast.
-fn recorded(tx: &Transaction<'_>, id: &str) -> Result<BTreeMap<u8, Recorded>, StoreError> {
-    let mut recorded = BTreeMap::new();
-    for rendition in media::renditions(tx, id)? {
-        let segments = media::segments(tx, id, rendition)?.into_iter().map(|row| row.segment).collect();
-        recorded.insert(rendition, Recorded { inits: media::inits(tx, id, rendition)?, segments });
-    }
-    Ok(recorded)
-}
-
-/// Where the newest media ends, ticks.
-fn end_of(recorded: &BTreeMap<u8, Recorded>) -> Option<u64> {
-    let last = recorded.values().filter_map(|recorded| recorded.segments.last());
-    last.map(|last| last.start + last.duration).max()
-}
-
-/// Closes a broadcast that was interrupted for good; `end` is where its media ends, ticks.
-fn close(tx: &Transaction<'_>, broadcast: &Broadcast, end: Option<u64>) -> Result<(), StoreError> {
-    let outcome = match end {
-        Some(end) => Outcome {
-            state: BroadcastState::Ended,
-            failure: None,
-            ended_at: playlist::wall_ms(end, broadcast.epoch_us),
-            aged_from: None,
-        },
-        None if !broadcast.recorded => {
-            Outcome { state: BroadcastState::Ended, failure: None, ended_at: clock::wall_ms(), aged_from: None }
-        }
-        None => Outcome {
-            state: BroadcastState::Failed,
-            failure: Some(String::from("interrupted")),
-            ended_at: clock::wall_ms(),
-            aged_from: None,
-        },
+/// Closes a broadcast that was interrupted for good.
+fn close(tx: &Transaction<'_>, broadcast: &Broadcast, trace: &Trace) -> Result<(), StoreError> {
+    let on_air_until = trace.on_air_until().map(|end| playlist::wall_ms(end, broadcast.epoch_us));
+    let failed = broadcast.recorded && trace.recorded_until().is_none();
+    let outcome = Outcome {
+        state: if failed { BroadcastState::Failed } else { BroadcastState::Ended },
+        failure: failed.then(|| String::from("interrupted")),
+        ended_at: on_air_until.unwrap_or_else(clock::wall_ms),
+        aged_from: None,
     };
     broadcasts::finish(tx, &broadcast.id, &outcome)?;
     Ok(())

@@ -34,7 +34,7 @@ pub struct Scan {
     pub length: u64,
     /// What lies behind `whole` is more than the torn end of a write.
     pub strange: bool,
-    /// What [`salvage`] stepped over.
+    /// What was stepped over.
     pub damage: Vec<Range<u64>>,
 }
 
@@ -46,18 +46,18 @@ pub struct Found {
     pub sound: bool,
 }
 
-/// Reads a reel's head, then what lies from byte `from` on; from the first segment, with 0. It stops at the first thing that
-/// is not understood.
+/// Reads a reel's head, then what lies from byte `from` on; from the first segment, with 0. What is not understood is stepped over,
+/// up to the next note; where none follows, it stops.
 pub fn scan(file: &File, reel_id: &str, from: u64) -> io::Result<Scan> {
     read(file, reel_id, from, false)
 }
 
-/// Reads a whole reel; what is not understood is stepped over, up to the next note.
+/// Reads a whole reel; what is not understood is stepped over, up to the next note or the file's end.
 pub fn salvage(file: &File, reel_id: &str) -> io::Result<Scan> {
     read(file, reel_id, 0, true)
 }
 
-fn read(file: &File, reel_id: &str, from: u64, past_damage: bool) -> io::Result<Scan> {
+fn read(file: &File, reel_id: &str, from: u64, to_the_end: bool) -> io::Result<Scan> {
     let length = file.metadata()?.len();
     let mut scan = Scan {
         about: None,
@@ -94,16 +94,15 @@ fn read(file: &File, reel_id: &str, from: u64, past_damage: bool) -> io::Result<
             }
             // A segment of which something is missing in the middle cannot be played: it ends here, and the next note tells
             // of the next one.
-            _ if past_damage => {
+            step => {
                 scan.segments.extend(open.take().and_then(|open| open.close(reel_id, number, None)));
                 let next = reader.next_note(scan.whole + 1)?;
+                if next == length && !to_the_end {
+                    scan.strange = !matches!(step, Step::Torn);
+                    break;
+                }
                 scan.damage.push(scan.whole..next);
                 scan.whole = next;
-            }
-            Step::Torn => break,
-            _ => {
-                scan.strange = true;
-                break;
             }
         }
     }
@@ -308,9 +307,11 @@ mod tests {
         for place in head..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[place] ^= 0xff;
-            let scan = salvage(&file_of(&damaged), "r").unwrap();
-            assert_eq!(scan.whole, bytes.len() as u64, "byte {place}");
-            let kept = told(&scan);
+            let file = file_of(&damaged);
+            let salvaged = salvage(&file, "r").unwrap();
+            assert_eq!(salvaged.whole, bytes.len() as u64, "byte {place}");
+            let kept = told(&salvaged);
+            assert_eq!(told(&scan(&file, "r", 0).unwrap()), kept, "byte {place}: a start takes in as much");
             let lost = whole.iter().filter(|row| !kept.contains(row)).count();
             assert!(lost <= 1 && kept.iter().all(|row| whole.contains(row)), "byte {place}: {kept:?}");
             costs[lost] += 1;

@@ -7,9 +7,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::packager::{Event, Packager, TOLERANCE, left_out_after};
+use super::packager::{Event, Packager, TOLERANCE};
 use super::protocol::{Init, Part};
 use super::window::{Report, Segment, Window};
 
@@ -27,6 +26,16 @@ pub type Events = Vec<(u8, Event)>;
 pub struct Recorded {
     pub inits: Vec<Init>,
     pub segments: Vec<Segment>,
+}
+
+/// What is known of a broadcast that another process had on air.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Before {
+    pub recorded: BTreeMap<u8, Recorded>,
+    /// A media sequence number that nobody was told in any rendition.
+    pub next_msn: u64,
+    /// Breaks of which players had been told, if what was on air is not listed any more.
+    pub discontinuities: u64,
 }
 
 /// A rendition's segments among those of all: what it has not is a gap of the others' length, so that numbers, breaks and durations are
@@ -91,18 +100,19 @@ impl Ladder {
         }
     }
 
-    /// Goes on with a broadcast that another process began, under numbers that nobody was told before in any rendition: for all
-    /// of the `dark` time since the newest recorded media that process may have been on air, its recording paused.
-    pub fn resume(epoch_us: i64, leader: u8, mut before: BTreeMap<u8, Recorded>, dark: Duration) -> Ladder {
-        let newest = before.values().filter_map(|recorded| recorded.segments.last()).map(|last| last.msn).max();
-        let next = newest.map_or(0, |newest| newest + 1 + left_out_after(dark));
-        let all = union(before.values().map(|recorded| &recorded.segments[..]));
-        let resume = |Recorded { inits, segments }| Packager::resume(epoch_us, inits, filled(&segments, &all), next);
-        let lead = resume(before.remove(&leader).unwrap_or_default());
+    /// Goes on with a broadcast that another process began.
+    pub fn resume(self, before: Before) -> Ladder {
+        let Before { mut recorded, next_msn, discontinuities } = before;
+        let all = union(recorded.values().map(|recorded| &recorded.segments[..]));
+        let resume = |Recorded { inits, segments }| {
+            let packager = Packager::new(self.epoch_us, self.keep);
+            packager.resume(inits, filled(&segments, &all), next_msn, discontinuities)
+        };
+        let lead = resume(recorded.remove(&self.leader).unwrap_or_default());
         let follower =
             |(rendition, recorded)| (rendition, Follower { packager: resume(recorded), held: VecDeque::new() });
-        let rungs = before.into_iter().map(follower).collect();
-        Ladder { rungs, lead, ..Ladder::new(epoch_us, None, leader) }.all_changed()
+        let rungs = recorded.into_iter().map(follower).collect();
+        Ladder { rungs, lead, ..self }.all_changed()
     }
 
     fn all_changed(mut self) -> Self {
@@ -125,6 +135,25 @@ impl Ladder {
     /// listed of it ends where a segment ends. With fewer, they begin again.
     pub fn leave_out(&mut self, renditions: u8) {
         self.left_out = renditions.min(self.leader);
+    }
+
+    /// The inits so far, each with its rendition and number.
+    pub fn inits(&self) -> Vec<(u8, u32, Init)> {
+        let of = |rendition: u8| Some((rendition, self.packager(rendition)?.inits()));
+        let numbered = |(rendition, inits): (u8, &[Init])| {
+            inits.iter().zip(0..).map(|(init, number)| (rendition, number, init.clone())).collect::<Vec<_>>()
+        };
+        self.renditions().into_iter().filter_map(of).flat_map(numbered).collect()
+    }
+
+    /// The leader's next media sequence number, or that of its open segment; none has told a later one but in a hint.
+    pub fn next_msn(&self) -> u64 {
+        self.lead.next_msn()
+    }
+
+    /// EXT-X-DISCONTINUITY tags so far, with one that is due.
+    pub fn discontinuities(&self) -> u64 {
+        self.lead.discontinuities()
     }
 
     /// The inits in force, as a recorder that begins now must be told.

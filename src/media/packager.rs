@@ -17,11 +17,11 @@ pub(super) const TOLERANCE: u64 = 900;
 /// Media sequence numbers that are left out at least when a broadcast goes on in a new process. More than the recorder can owe.
 const NUMBERS_LEFT_OUT: u64 = 16;
 
-/// How many media sequence numbers are left out when a broadcast goes on so long after its newest recorded media: live viewers
-/// may have been told of segments that never reached the disk, and a number once told is never another's. One a second is
-/// more than there are, since segments take two and are short at breaks alone.
-pub(super) fn left_out_after(dark: Duration) -> u64 {
-    NUMBERS_LEFT_OUT + dark.as_secs()
+/// A media sequence number that is free so long after `next` was the next one, whatever was on air meanwhile and never reached the
+/// disk: a number once told is never another's. One a second is more than there are, since segments take two and are short at
+/// breaks alone.
+pub fn free_msn(next: u64, dark: Duration) -> u64 {
+    next + NUMBERS_LEFT_OUT + dark.as_secs()
 }
 
 /// What the recorder is told, in order.
@@ -98,9 +98,14 @@ impl Packager {
     }
 
     /// Goes on with a broadcast that another process began: `inits` and `segments` are what it recorded, all of it, in order.
-    /// What follows begins with a keyframe, after a discontinuity, under `next_msn`, which nobody was told before.
-    pub fn resume(epoch_us: i64, inits: Vec<Init>, segments: Vec<Segment>, next_msn: u64) -> Packager {
-        let mut packager = Packager::new(epoch_us, None);
+    /// What follows begins with a keyframe, after a discontinuity, under `next_msn`, which nobody was told before. With `keep`,
+    /// `discontinuities` is how many breaks have slid out.
+    pub fn resume(self, inits: Vec<Init>, segments: Vec<Segment>, next_msn: u64, discontinuities: u64) -> Packager {
+        let mut packager = self;
+        if packager.keep.is_some() {
+            Arc::make_mut(&mut packager.settled).slid_out(discontinuities);
+            packager.gaps = discontinuities;
+        }
         (packager.first_msn, packager.next_msn) = (next_msn, next_msn);
         packager.broken = next_msn > 0;
         packager.current = inits.len().checked_sub(1).map(|last| last as u32);
@@ -108,8 +113,8 @@ impl Packager {
         packager.inits = Arc::new(inits);
         let Some(last) = segments.last() else { return packager };
         let settled = Arc::make_mut(&mut packager.settled);
-        settled.push_all(&segments, epoch_us);
-        settled.push_left_out(last, next_msn, epoch_us);
+        settled.push_all(&segments, packager.epoch_us);
+        settled.push_left_out(last, next_msn, packager.epoch_us);
         packager.first_msn = segments.first().map_or(next_msn, |first| first.msn);
         packager.end = Some(last.start + last.duration);
         packager.resumed = true;
@@ -118,6 +123,16 @@ impl Packager {
         packager.gaps = segments.iter().map(|segment| u64::from(segment.discontinuity)).sum();
         packager.independent = segments.iter().all(|segment| segment.independent);
         packager
+    }
+
+    /// All inits so far; an init's number is its place.
+    pub fn inits(&self) -> &[Init] {
+        &self.inits
+    }
+
+    /// EXT-X-DISCONTINUITY tags so far, with one that is due.
+    pub fn discontinuities(&self) -> u64 {
+        self.gaps + u64::from(self.broken)
     }
 
     /// The init in force, as a recorder that begins now must be told.
@@ -287,7 +302,7 @@ impl Packager {
     /// that would. The very first ends at the next keyframe: players begin to play when one segment is complete.
     fn must_close(&self, part: &Part) -> bool {
         let Some(open) = &self.open else { return false };
-        if part.independent && self.next_msn == 0 {
+        if part.independent && self.next_msn == self.first_msn {
             return true;
         }
         let next =
@@ -336,7 +351,7 @@ impl Packager {
 
     fn close(&mut self) -> Vec<Event> {
         let Some(open) = self.open.take() else { return Vec::new() };
-        if self.next_msn == 0 {
+        if self.next_msn == self.first_msn {
             self.first_segment = open.segment.duration;
         }
         let event = Event::Segment(open.segment.clone());

@@ -102,6 +102,11 @@ impl Settled {
         }
     }
 
+    /// So many breaks were listed by another process, and are listed no more.
+    pub fn slid_out(&mut self, discontinuities: u64) {
+        self.discontinuities_gone = discontinuities;
+    }
+
     /// Forgets the oldest segment, for a sliding window.
     pub fn pop_front(&mut self) {
         if self.marks.is_empty() {

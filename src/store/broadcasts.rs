@@ -314,6 +314,7 @@ pub fn finish(connection: &Connection, id: &str, outcome: &Outcome) -> Result<()
         "UPDATE broadcasts SET state = ?2, failure = ?3, ended_at = ?4, aged_from = ?5 WHERE id = ?1",
         params![id, outcome.state.as_str(), outcome.failure, outcome.ended_at, outcome.aged_from],
     )?;
+    connection.execute("DELETE FROM on_air WHERE broadcast_id = ?1", [id])?;
     sum_up(connection, id)
 }
 

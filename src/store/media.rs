@@ -137,6 +137,40 @@ fn from_row(row: &Row<'_>) -> Result<IndexedSegment> {
     })
 }
 
+/// What was last noted of a broadcast on air.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnAir {
+    /// When that was, ticks on the broadcast's own timeline.
+    pub at: u64,
+    /// Players had been told of no later segment.
+    pub next_msn: u64,
+    /// EXT-X-DISCONTINUITY tags so far.
+    pub discontinuities: u64,
+}
+
+pub fn set_on_air(connection: &Connection, broadcast_id: &str, noted: &OnAir) -> Result<()> {
+    // One that is over stays over.
+    let mut statement = connection.prepare_cached(
+        "INSERT OR REPLACE INTO on_air (broadcast_id, at, next_msn, discontinuities)
+         SELECT id, ?2, ?3, ?4 FROM broadcasts WHERE id = ?1 AND state IN ('starting', 'live')",
+    )?;
+    statement.execute(params![broadcast_id, noted.at, noted.next_msn, noted.discontinuities])?;
+    Ok(())
+}
+
+pub fn on_air(connection: &Connection, broadcast_id: &str) -> Result<Option<OnAir>> {
+    let sql = "SELECT at, next_msn, discontinuities FROM on_air WHERE broadcast_id = ?1";
+    let noted = |row: &Row<'_>| Ok(OnAir { at: row.get(0)?, next_msn: row.get(1)?, discontinuities: row.get(2)? });
+    connection.prepare_cached(sql)?.query_row([broadcast_id], noted).optional()
+}
+
+/// The renditions of which anything is indexed or an init is known, best first.
+pub fn known_renditions(connection: &Connection, broadcast_id: &str) -> Result<Vec<u8>> {
+    let sql = "SELECT rendition FROM inits WHERE broadcast_id = ?1 UNION
+         SELECT rendition FROM segments WHERE broadcast_id = ?1 ORDER BY rendition";
+    connection.prepare_cached(sql)?.query_map([broadcast_id], |row| row.get(0))?.collect()
+}
+
 /// The renditions of which anything is indexed, best first.
 pub fn renditions(connection: &Connection, broadcast_id: &str) -> Result<Vec<u8>> {
     let sql = "SELECT DISTINCT rendition FROM segments WHERE broadcast_id = ?1 ORDER BY rendition";

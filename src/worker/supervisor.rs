@@ -168,7 +168,9 @@ async fn converse(
                     Err(error) => break End::Broken(format!("its messages cannot be read: {error}")),
                 },
                 end = &mut talking => break end,
-                () = sleep_until(watchdog.deadline(Instant::now())) => break End::Failed(String::from("it fell silent")),
+                () = sleep_until(watchdog.deadline(Instant::now())) => {
+                    break End::Failed(String::from(watchdog.verdict(Instant::now())));
+                }
             }
         }
     };
@@ -248,6 +250,14 @@ impl Watchdog {
 
     fn deadline(&self, now: Instant) -> Instant {
         self.message.into_iter().chain(self.part).min().unwrap_or(now + START_TIMEOUT)
+    }
+
+    /// Why it counts as hanging after its deadline.
+    fn verdict(&self, now: Instant) -> &'static str {
+        match self.message {
+            Some(due) if due > now => "it runs, but gave no picture",
+            _ => "it fell silent",
+        }
     }
 }
 

@@ -25,7 +25,7 @@ after(async () => {
 const rest = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Breaks something and waits until new pictures have come for four seconds; gives the longest stop in between, ms. */
-async function stopOf(page, destroy) {
+async function stopOf(box, page, destroy) {
   await notePictures(page);
   await rest(2000);
   const calm = longestGap(await pictures(page));
@@ -50,7 +50,7 @@ test('a viewer goes on by itself when the worker is killed, and when it hangs', 
   await rest(2000);
 
   for (const signal of ['SIGKILL', 'SIGSTOP']) {
-    const { calm, stop } = await stopOf(page, (broken) => process.kill(broken, signal));
+    const { calm, stop } = await stopOf(box, page, (broken) => process.kill(broken, signal));
     context.diagnostic(`${signal}: the picture stood still for ${Math.round(stop)} ms; before it ${Math.round(calm)} ms at most`);
     assert.ok(stop < PROMISED, `${signal}: the picture stood still for ${stop} ms`);
     const { time, paused } = await video(page);
@@ -78,22 +78,38 @@ test('a viewer goes on by itself when the worker is killed, and when it hangs', 
 });
 
 test('a viewer goes on by itself when the program is killed and started again', async (context) => {
+  const { gaps, page } = await killedTwice(context, box);
+  assert.ok(gaps.length >= 2, 'a break for each time');
+  await page.waitForSelector('[data-replay]:not([hidden])');
+});
+
+test('so does the viewer of what is not recorded', async (context) => {
+  const full = await startBox({ admin: true, env: { SIARAN_VIDEO_HEIGHT: '360', SIARAN_MIN_FREE_BYTES: '1000000000000000' } });
+  try {
+    const { recorded } = await killedTwice(context, full);
+    assert.equal(recorded, false);
+  } finally {
+    await full.stop();
+  }
+});
+
+/** Kills the program twice under a viewer of a broadcast, and ends that; gives what the API says then, and the viewer's page. */
+async function killedTwice(context, box) {
   const call = await signedIn(box);
-  const { id } = await call('POST', '/broadcasts', { title: 'Hidup lagi', source: 'test' });
+  const { id } = await call('POST', '/broadcasts', { title: 'Hidup lagi', source: 'test', record: 'if_room' });
   const { page } = await visitor(browser, box.url);
   await page.goto(`/watch/${id}`);
   await moving(page, 1);
   await page.evaluate(() => { globalThis.stillTheSame = true; });
   await rest(3000);
   for (const time of ['first', 'second']) {
-    const { stop } = await stopOf(page, () => box.killAndRestart());
+    const { stop } = await stopOf(box, page, () => box.killAndRestart());
     context.diagnostic(`the ${time} time the picture stood still for ${Math.round(stop)} ms`);
     assert.ok(stop < 2 * PROMISED, `the picture stood still for ${stop} ms`);
     await page.waitForSelector('[data-edge].at-edge', { state: 'attached' });
   }
   assert.ok(await page.evaluate(() => globalThis.stillTheSame), 'no reload');
-  const { state, gaps } = await (await signedIn(box))('POST', `/broadcasts/${id}/end`);
-  assert.equal(state, 'ended');
-  assert.ok(gaps.length >= 2, 'a break for each time');
-  await page.waitForSelector('[data-replay]:not([hidden])');
-});
+  const ended = await (await signedIn(box))('POST', `/broadcasts/${id}/end`);
+  assert.equal(ended.state, 'ended');
+  return { ...ended, page };
+}

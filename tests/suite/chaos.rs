@@ -205,7 +205,7 @@ fn follow(client: &Client, base: &str, stop: &AtomicBool, shared: &Mutex<Watched
 }
 
 /// The directives with which a player asks for what comes next.
-fn next_part(playlist: &Playlist) -> String {
+pub fn next_part(playlist: &Playlist) -> String {
     match playlist.segments.last() {
         Some(last) if last.uri.is_none() => format!("?_HLS_msn={}&_HLS_part={}", last.msn, last.parts.len()),
         Some(last) => format!("?_HLS_msn={}&_HLS_part=0", last.msn + 1),

@@ -5,9 +5,11 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use crate::clocks::{HOUR_BACK, RIGHT, WallClock};
 use crate::power::{Seen, end, fsck};
-use crate::rtmp::Publisher;
+use crate::rtmp::{Publisher, new_key, until_on_air};
 use crate::server::{ADMIN, SMALL, Server, decode, playlist, serve_command, until};
 use crate::tools;
 
@@ -88,6 +90,68 @@ fn a_killed_program_goes_on_with_its_broadcast() {
     tools::decode(tools::as_text(&file));
     assert!(tools::duration(tools::as_text(&file)) >= recording.duration() - 0.1);
     fsck(server.data.path());
+}
+
+/// Flags of a server whose disk is never large enough to record.
+const NO_ROOM: &[&str] = &["--min-free-bytes", "1000000000000000"];
+
+/// EXT-X-DISCONTINUITY-SEQUENCE of a playlist.
+fn discontinuity_sequence(server: &Server, id: &str) -> u64 {
+    let text = String::from_utf8(server.fetch(&format!("/media/{id}/av/index.m3u8"))).expect("UTF-8");
+    let line = text.lines().find_map(|line| line.strip_prefix("#EXT-X-DISCONTINUITY-SEQUENCE:"));
+    line.map_or(0, |number| number.parse().expect("a number"))
+}
+
+/// Nothing of it is on the disk but that it is on air. What players were told is over, and its numbers are not given out again.
+#[test]
+fn a_broadcast_that_is_not_recorded_goes_on_too() {
+    let mut server = Server::start(&[SMALL, NO_ROOM].concat());
+    let wanted = json!({"title": "Not recorded", "source": "test", "record": "if_room"});
+    let made = server.post("/broadcasts", wanted);
+    let id = made["id"].as_str().expect("an id").to_owned();
+    server.until_duration(&id, 5.0);
+    let mut shortest = Duration::MAX;
+    for round in 1..=2 {
+        let seen = Seen::take(&server, &id);
+        let (again, lasted) = restart(server, &id, &seen);
+        server = again;
+        shortest = shortest.min(lasted);
+        check_goes_on(&server, &seen);
+        let told = server.broadcast(&id);
+        assert_eq!((&told["state"], &told["recorded"]), (&json!("live"), &json!(false)));
+        assert_eq!(told["started_at"], made["started_at"], "the same broadcast");
+        let now = playlist(&server, &id);
+        assert!(now.first_msn > seen.playlist.last_msn().expect("a segment"), "what is not in memory is not listed");
+        assert_eq!(discontinuity_sequence(&server, &id), round - 1, "breaks are counted on");
+    }
+    // Of two, since this machine may have been busy with others.
+    assert!(shortest < Duration::from_secs(3), "{shortest:?}");
+    server.end(&id);
+    let server = kill(server, ())();
+    assert_eq!(server.broadcast(&id)["state"], "ended", "what was ended stays so");
+}
+
+#[test]
+fn a_publisher_comes_back_to_a_broadcast_that_is_not_recorded() {
+    let server = Server::start(&[SMALL, NO_ROOM].concat());
+    let (_, key) = new_key(&server, json!({"label": "Phone"}));
+    let publisher = Publisher::start(&server, &key);
+    let id = until_on_air(&server);
+    server.until_duration(&id, 5.0);
+    assert_eq!(server.broadcast(&id)["recorded"], false);
+    let seen = Seen::take(&server, &id);
+    let server = kill(server, publisher)();
+    // The slate, until the publisher is back.
+    until_new_media(&server, &id, &seen);
+    check_goes_on(&server, &seen);
+    let slate = Seen::take(&server, &id);
+    let _publisher = Publisher::start(&server, &key);
+    until("the publisher's picture", || (server.broadcast(&id)["health"] == "ok").then_some(()));
+    until_new_media(&server, &id, &slate);
+    slate.still_holds(&server);
+    let live = server.get("/broadcasts?state=live");
+    assert_eq!(live["items"].as_array().map(Vec::len), Some(1), "one broadcast, not two: {live}");
+    server.end(&id);
 }
 
 #[test]

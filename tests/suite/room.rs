@@ -11,7 +11,9 @@ use tempfile::TempDir;
 use crate::client::{Client, Reply};
 use crate::clocks::{Clocked, HOURS_2, RIGHT};
 use crate::playlist_rules::Playlist;
-use crate::server::{ADMIN, AGES, BINARY, PASSWORD, SMALL, Server, new_data, playlist, serve_command, until};
+use crate::server::{
+    ADMIN, AGES, BINARY, PASSWORD, SMALL, Server, add_account, new_data, playlist, serve_command, until,
+};
 
 /// Recordings leave this free; below it a disk counts as full.
 const MIN_FREE: u64 = 4_000_000;
@@ -410,6 +412,149 @@ fn room_is_made_from_the_trash_and_then_from_the_oldest() {
     let reels = std::fs::read_dir(seen(server, "reels")).expect("a folder").count();
     assert_eq!(reels, 3, "files of the pinned, the new and the live one");
     server.end(&live);
+}
+
+/// Has the index say that a recording is larger by `bytes`: its last segment, again and again. What goes is decided by the index.
+fn grow(data: &Path, id: &str, bytes: u64) {
+    let database = rusqlite::Connection::open(data.join("siaran.db")).expect("a database");
+    let last = "SELECT length, msn FROM segments WHERE broadcast_id = ?1 ORDER BY msn DESC LIMIT 1";
+    let facts = |row: &rusqlite::Row<'_>| Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?));
+    let (length, msn) = database.query_row(last, [id], facts).expect("a segment");
+    let again = "WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < ?2)
+        INSERT INTO segments (broadcast_id, rendition, msn, reel_id, offset, length, start, duration, init, discontinuity,
+            independent, crc32c)
+        SELECT broadcast_id, rendition, msn + n, reel_id, offset, length, start + n, 1, init, 0, independent, crc32c
+        FROM segments, number WHERE broadcast_id = ?1 AND msn = ?3";
+    database.execute(again, rusqlite::params![id, bytes / length, msn]).expect("rows");
+    let sum = "UPDATE broadcasts SET size = (SELECT sum(length) FROM segments WHERE broadcast_id = ?1) WHERE id = ?1";
+    database.execute(sum, [id]).expect("a row");
+}
+
+#[test]
+fn a_quota_is_kept_from_the_trash_and_then_from_the_oldest() {
+    const MB: u64 = 1_000_000;
+    let data = new_data();
+    add_account(data.path(), ADMIN, "admin");
+    let mut clocked = Clocked::start(&data, RIGHT, SMALL);
+    clocked.server.admin = clocked.server.client(ADMIN);
+    let server = &clocked.server;
+    let [pinned, oldest, older, thrown] =
+        ["Pinned", "Oldest", "Older", "Thrown away"].map(|title| record(server, title, 1.0));
+    let (status, _) = server.call("PATCH", &format!("/broadcasts/{pinned}"), Some(json!({"pinned": true})));
+    assert_eq!(status, 200);
+    assert_eq!(server.call("DELETE", &format!("/broadcasts/{thrown}"), None).0, 204);
+    for (id, size) in [(&pinned, 400), (&oldest, 350), (&older, 300), (&thrown, 200)] {
+        grow(data.path(), id, size * MB);
+    }
+    // Two hours on, by a clock that is trusted since somebody has set it.
+    clocked.set("+60");
+    until("the clock to be trusted", || (server.get("/storage")["clock_trusted"] == true).then_some(()));
+    server.call("PUT", "/retention", Some(json!({"rule": "until_short"})));
+    until("all to have an age", || {
+        let database = rusqlite::Connection::open(data.path().join("siaran.db")).expect("a database");
+        let sql = "SELECT count(*) FROM broadcasts WHERE aged_from IS NULL";
+        (database.query_row(sql, [], |row| row.get::<_, u64>(0)).expect("a count") == 0).then_some(())
+    });
+    clocked.set(HOURS_2);
+    let new = record(server, "Of this hour", 1.0);
+    let live = server.go_live("On air");
+    grow(data.path(), &new, 250 * MB);
+    // It is followed when it is set, and then each hour.
+    let follow = || assert_eq!(server.call("PUT", "/retention", Some(json!({"rule": "quota", "quota_gb": 1}))).0, 200);
+    follow();
+
+    // 1500 MB: the trash, and then one more, is enough.
+    let purged = || -> Vec<String> {
+        let database = rusqlite::Connection::open(data.path().join("siaran.db")).expect("a database");
+        let sql = "SELECT subject FROM audit WHERE action = 'broadcast.purge' AND detail = 'over_quota' ORDER BY id";
+        let mut statement = database.prepare(sql).expect("a table");
+        statement.query_map([], |row| row.get(0)).expect("rows").map(|id| id.expect("an id")).collect()
+    };
+    until("two to be gone", || (purged().len() >= 2).then_some(()));
+    grow(data.path(), &new, 100 * MB);
+    follow();
+    until("the next to be gone", || (purged().len() >= 3).then_some(()));
+    // What is left is too much again, and none of it may go.
+    grow(data.path(), &new, 600 * MB);
+    follow();
+    let again = record(server, "And one more", 1.0);
+    std::thread::sleep(Duration::from_secs(7));
+    assert_eq!(purged(), [&thrown, &oldest, &older].map(String::clone), "the trash first, then the oldest");
+    for kept in [&pinned, &new, &again, &live] {
+        assert_eq!(server.call("GET", &format!("/broadcasts/{kept}"), None).0, 200, "{kept} went");
+    }
+    let page = server.admin.get_with("/admin", &[("accept-language", "en")]).text();
+    assert_eq!(page.matches("Deleted the oldest recording by itself: over the size").count(), 3, "{page}");
+    server.end(&live);
+}
+
+/// Seconds of room that an open studio page is told of.
+fn told_left(server: &Server) -> u64 {
+    let told = until("the studio to be told", || studio_status(server, |text| text.contains("disk_left_s")));
+    let digits = told.split_once("\"disk_left_s\":").expect("a field").1;
+    digits
+        .split(|letter: char| !letter.is_ascii_digit())
+        .next()
+        .and_then(|number| number.parse().ok())
+        .expect("a number")
+}
+
+#[test]
+fn the_room_left_is_told_before_going_live_and_follows_the_disk() {
+    let (folder, data) = (image(1000), new_data());
+    let mount = format!("-o loop {}/disk", folder.path().display());
+    let server = with_admin(Server::start_by(&data, serve_on(data.path(), &mount, &flags("600"))));
+    until("the ballast", || std::fs::metadata(seen(&server, "ballast")).ok());
+    let page = |language| server.admin.get_with("/studio", &[("accept-language", language)]).text();
+    // At 428 kbit/s, as planned; a page that is asked for around the full hour may say either.
+    let shown = |says: &dyn Fn(u64) -> [String; 2]| {
+        until("the page to say what is told", || {
+            let left = told_left(&server);
+            let [indonesian, english] = says(left);
+            (page("id").contains(&indonesian) && page("en").contains(&english)).then_some(left)
+        })
+    };
+    let in_hours = |left: u64| {
+        let hours = left / 3600;
+        [format!("cukup untuk {hours} jam"), format!("enough for {hours} hours")]
+    };
+    let before = shown(&in_hours);
+    assert!((3 * 3600..6 * 3600).contains(&before), "{before} s");
+    let all = free(&server) as f64 * 8.0 / 428_000.0;
+    assert!((0.9..1.0).contains(&(before as f64 / all)), "{before} s of {all}");
+
+    let filler = std::fs::File::create(seen(&server, "filler")).expect("it can be made");
+    let half = free(&server) / 2;
+    rustix::fs::fallocate(&filler, rustix::fs::FallocateFlags::empty(), 0, half).expect("room");
+    let after = shown(&in_hours);
+    let less = (half * 8 / 428_000) as f64;
+    assert!(((before - after) as f64 / less - 1.0).abs() < 0.05, "{before} s, then {after} s");
+
+    let rest = free(&server) - MIN_FREE - 20_000_000;
+    rustix::fs::fallocate(&filler, rustix::fs::FallocateFlags::empty(), half, rest).expect("room");
+    let little = |left: u64| {
+        let minutes = left / 60;
+        [format!("tinggal {minutes} menit"), format!("only {minutes} minutes left")]
+    };
+    assert!(shown(&little) < 600);
+    // Below the floor it asks, in the language of whoever asked.
+    for (language, asks, offers) in [
+        ("id", "Ruang tidak cukup untuk merekam siaran ini.", "Siarkan tanpa merekam"),
+        ("en", "There is not enough room to record this broadcast.", "Go live without recording"),
+    ] {
+        let fields = [("title", "Little room"), ("source", "test")];
+        let asked = server.admin.form("/studio/broadcasts", &[("accept-language", language)], &fields);
+        assert!(
+            asked.status == 409 && asked.text().contains(asks) && asked.text().contains(offers),
+            "{}",
+            asked.text()
+        );
+    }
+    assert_eq!(ids(&server.get("/broadcasts")), Vec::<String>::new(), "nothing began");
+    drop(filler);
+    unfill(&server);
+    assert!(shown(&in_hours) > after);
+    server.go_live("With room");
 }
 
 /// A server whose disk is never large enough.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use siaran::media::ladder::{Events, Ladder, Recorded};
-use siaran::media::packager::Event;
+use siaran::media::ladder::{Before, Events, Ladder, Recorded};
+use siaran::media::packager::{Event, free_msn};
 use siaran::media::protocol::{Init, Part};
 use siaran::media::window::Segment;
 
@@ -212,9 +212,10 @@ proptest! {
             (rendition, Recorded { inits: vec![init(rendition)], segments })
         });
         let dark = Duration::from_nanos((over - end) * 100_000 / 9);
-        let mut ladder = Ladder::resume(EPOCH_US + 60_000_000, LEADER, before.collect(), dark);
-        let recorded = play(&mut ladder, over + 90_000, &second, |_, _| {});
         let Some(newest) = newest else { return Ok(()) };
+        let before = Before { recorded: before.collect(), next_msn: free_msn(newest + 1, dark), discontinuities: 0 };
+        let mut ladder = Ladder::new(EPOCH_US + 60_000_000, None, LEADER).resume(before);
+        let recorded = play(&mut ladder, over + 90_000, &second, |_, _| {});
         for (rendition, segments) in &recorded {
             let told = segments.first().is_none_or(|first| first.resumed == known.contains(rendition));
             prop_assert!(told, "rendition {}", rendition);
@@ -245,7 +246,9 @@ fn a_number_is_given_out_once_however_long_the_recording_was_paused() {
     let before = recorded
         .into_iter()
         .map(|(rendition, segments)| (rendition, Recorded { inits: vec![init(rendition)], segments }));
-    let mut ladder = Ladder::resume(EPOCH_US, LEADER, before.collect(), Duration::from_secs(125));
+    let next_msn = free_msn(5, Duration::from_secs(125));
+    let before = Before { recorded: before.collect(), next_msn, discontinuities: 0 };
+    let mut ladder = Ladder::new(EPOCH_US, None, LEADER).resume(before);
     let again = play(&mut ladder, 140 * 90_000, &groups[..4], |_, _| {});
     let first = again.values().flatten().map(|segment| segment.msn).min().unwrap();
     assert!(told > 60 && first > told, "{first} after {told}");

@@ -2,7 +2,8 @@
 //! the same recording.
 
 use std::collections::HashSet;
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
@@ -24,9 +25,13 @@ fn discontinuities(playlist: &Playlist) -> usize {
 
 /// Breaks the worker with `signal` until the playlist has a new discontinuity with media behind it.
 fn break_worker(server: &Server, id: &str, signal: Signal) {
+    break_worker_by(server, id, |worker| kill_process(worker, signal).expect("it runs"));
+}
+
+fn break_worker_by<T>(server: &Server, id: &str, fault: impl FnOnce(Pid) -> T) {
     let before = playlist(server, id);
     let worker = encoder(server);
-    kill_process(worker, signal).expect("it runs");
+    let _fault = fault(worker);
     let after = until("media behind a discontinuity", || {
         let now = playlist(server, id);
         let last = now.segments.iter().rposition(|segment| segment.discontinuity)?;
@@ -70,6 +75,15 @@ fn check_recording(server: &Server, id: &str, breaks: usize) {
     assert!(duration >= recording.duration() - 0.1, "{duration} s in the file, {} listed", recording.duration());
 }
 
+/// A gap of 2 s is promised; of two, one may be longer, since this machine may have been busy with others.
+fn check_gaps(server: &Server, id: &str) {
+    let told = server.broadcast(id);
+    let gaps = told["gaps"].as_array().expect("a list").iter();
+    let gaps: Vec<f64> = gaps.map(|gap| gap["lasted_s"].as_f64().expect("a number")).collect();
+    println!("gaps of {gaps:?} s");
+    assert!(gaps.len() == 2 && gaps.iter().any(|gap| *gap <= 2.0), "{told}");
+}
+
 #[test]
 fn a_killed_worker_costs_a_moment() {
     let server = Server::start(SMALL);
@@ -77,6 +91,7 @@ fn a_killed_worker_costs_a_moment() {
     server.until_duration(&id, 3.0);
     break_worker(&server, &id, Signal::KILL);
     break_worker(&server, &id, Signal::ABORT);
+    check_gaps(&server, &id);
     server.end(&id);
     check_recording(&server, &id, 2);
 }
@@ -84,11 +99,77 @@ fn a_killed_worker_costs_a_moment() {
 #[test]
 fn a_hanging_worker_is_replaced() {
     let server = Server::start(SMALL);
-    let id = server.go_live("Stopped");
+    let id = server.go_live("Stopped twice");
     server.until_duration(&id, 3.0);
     break_worker(&server, &id, Signal::STOP);
+    break_worker(&server, &id, Signal::STOP);
+    check_gaps(&server, &id);
     server.end(&id);
-    check_recording(&server, &id, 1);
+    check_recording(&server, &id, 2);
+}
+
+/// Ids of a process's threads of this name, oldest first. Linux knows 15 letters of it.
+fn threads(process: Pid, name: &str) -> Vec<i32> {
+    let tasks = format!("/proc/{}/task", process.as_raw_pid());
+    let ids = std::fs::read_dir(&tasks).expect("it runs").map(|task| task.expect("a task").file_name());
+    let ids = ids.map(|id| id.to_string_lossy().parse::<i32>().expect("a number"));
+    let named =
+        |id: &i32| std::fs::read_to_string(format!("{tasks}/{id}/comm")).is_ok_and(|found| found.trim() == name);
+    let mut found: Vec<i32> = ids.filter(named).collect();
+    found.sort_unstable();
+    found
+}
+
+/// One thread stands still, as in a debugger (`stop_thread.c`), until its process is killed; the others run on.
+struct StoppedThread(Child);
+
+impl StoppedThread {
+    fn new(thread: i32) -> StoppedThread {
+        let home = tempfile::tempdir().expect("a temporary directory");
+        let program = home.path().join("stop_thread");
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/stop_thread.c");
+        let made = Command::new("cc").args(["-O1", "-Wall", "-Werror", source, "-o"]).arg(&program).status();
+        assert!(made.expect("cc is installed").success());
+        let mut child =
+            Command::new(program).arg(thread.to_string()).stdout(Stdio::piped()).spawn().expect("it is there");
+        let mut said = String::new();
+        BufReader::new(child.stdout.take().expect("it is piped")).read_line(&mut said).expect("it speaks");
+        assert_eq!(said, "stopped\n");
+        StoppedThread(child)
+    }
+}
+
+impl Drop for StoppedThread {
+    fn drop(&mut self) {
+        // It may have ended, with the thread.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// An element hands nothing on, while its process answers and says five times a second that it is there.
+#[test]
+fn a_stuck_element_is_noticed_by_what_it_does_not_give() {
+    let server = Server::start(SMALL);
+    let id = server.go_live("Stuck twice");
+    server.until_duration(&id, 3.0);
+    // An encoder: what it makes comes out of the thread that gives it pictures, or sound.
+    for thread in ["pictures0:src", "samples:src"] {
+        break_worker_by(&server, &id, |worker| StoppedThread::new(threads(worker, thread)[0]));
+    }
+    let log = server.log();
+    for reason in ["it runs, but gave no picture", "no sound comes out of the encoder any more"] {
+        assert!(log.contains(reason), "{log}");
+    }
+    assert_eq!((log.matches("worker lost").count(), log.matches("fell silent").count()), (2, 0), "its pulse was heard");
+    check_gaps(&server, &id);
+    server.end(&id);
+    check_recording(&server, &id, 2);
+    let file = server.data.path().join("download.mp4");
+    let times = tools::times(tools::as_text(&file), "a:0");
+    let silence = times.windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max);
+    println!("at most {silence} s without sound");
+    assert!(silence < 4.0 && tools::duration(tools::as_text(&file)) - times.last().expect("sound") < 1.0);
 }
 
 /// A publisher may pause, and there are no parts then: that its worker stands still is told by its silence.

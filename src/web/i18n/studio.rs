@@ -52,8 +52,6 @@ texts! {
     check_sound_quiet = "pelan sekali, coba bicara lebih dekat", "very quiet, speak closer";
     check_sound_loud = "terlalu keras, jauhkan mikrofon", "too loud, move the microphone away";
     check_sound_none = "belum terdengar, coba bicara", "nothing heard yet, say something";
-    check_disk_ok = "cukup untuk {time}", "enough for {time}";
-    check_disk_low = "tinggal {time}, minta pengelola mengosongkan ruang", "only {time} left, ask the admin to make room";
     check_network_ok = "tersambung", "connected";
     check_network_bad = "terputus dari kotak siaran", "cut off from the box";
     studio_go_live = "Mulai siaran", "Go live";
@@ -151,6 +149,9 @@ phrases! {
     studio_default_title(day: &str) = format!("Siaran {day}"), format!("Broadcast of {day}");
     studio_source_format(width: &str, height: &str, frames: &str) =
         format!("{width} × {height}, {frames} gambar per detik"), format!("{width} × {height}, {frames} pictures a second");
+    check_disk_ok(time: &str) = format!("cukup untuk {time}"), format!("enough for {time}");
+    check_disk_low(time: &str) = format!("tinggal {time}, minta pengelola mengosongkan ruang"),
+        format!("only {time} left, ask the admin to make room");
     air_end_question(title: &str) = format!("Akhiri “{title}”?"), format!("End “{title}”?");
     keys_made(label: &str) = format!("Kunci “{label}” siap dipakai"), format!("Key “{label}” is ready");
     keys_used(when: &str) = format!("Terakhir dipakai {when}"), format!("Last used {when}");

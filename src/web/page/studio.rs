@@ -144,6 +144,19 @@ impl SourceWords for Source {
     }
 }
 
+/// Less than this many seconds of room to record is worth a word with the admin.
+const LITTLE_ROOM: u64 = 3600;
+
+/// How long the room lasts, as the script says it too.
+fn room(left_s: u64, t: Lang) -> (&'static str, String) {
+    let hours = left_s / 3600;
+    let time = match hours {
+        0 => format!("{} {}", left_s / 60, t.js_minutes()),
+        _ => format!("{hours} {}", t.js_hours()),
+    };
+    if left_s < LITTLE_ROOM { ("bad", t.check_disk_low(&time)) } else { ("good", t.check_disk_ok(&time)) }
+}
+
 impl Studio {
     fn preparing(&self) -> bool {
         self.on_air.is_empty() || self.another
@@ -154,14 +167,15 @@ impl Studio {
         [OnAir::default()]
     }
 
-    /// Key, icon and name of what is checked before going live.
-    fn checks(&self) -> [(&'static str, &'static str, &'static str); 4] {
+    /// What is checked before going live: key, icon and name, then how it is and that in words. The script goes on with them.
+    fn checks(&self) -> [(&'static str, &'static str, &'static str, (&'static str, String)); 4] {
         let t = self.site.t;
+        let waiting = || ("waiting", t.check_waiting().to_owned());
         [
-            ("picture", "video", t.studio_check_picture()),
-            ("sound", "mic", t.studio_check_sound()),
-            ("disk", "hard-drive", t.studio_check_disk()),
-            ("network", "wifi", t.studio_check_network()),
+            ("picture", "video", t.studio_check_picture(), waiting()),
+            ("sound", "mic", t.studio_check_sound(), waiting()),
+            ("disk", "hard-drive", t.studio_check_disk(), self.disk_left_s.map_or_else(waiting, |left| room(left, t))),
+            ("network", "wifi", t.studio_check_network(), waiting()),
         ]
     }
 
@@ -185,7 +199,7 @@ impl Studio {
             "checks": {
                 "waiting": t.check_waiting(), "pictureOk": t.check_picture_ok(), "pictureBad": t.check_picture_bad(),
                 "soundOk": t.check_sound_ok(), "soundQuiet": t.check_sound_quiet(), "soundLoud": t.check_sound_loud(),
-                "soundNone": t.check_sound_none(), "diskOk": t.check_disk_ok(), "diskLow": t.check_disk_low(),
+                "soundNone": t.check_sound_none(), "diskOk": t.check_disk_ok("{time}"), "diskLow": t.check_disk_low("{time}"),
                 "networkOk": t.check_network_ok(), "networkBad": t.check_network_bad(),
             },
             "kinds": { "camera": t.studio_source_camera(), "rtmp": t.studio_source_rtmp(), "test": t.studio_source_test() },
