@@ -156,6 +156,11 @@ impl Studio {
         self.programs().values().any(|program| !program.is_over())
     }
 
+    /// Whether there is such a source now.
+    pub fn has(&self, source_id: &str) -> bool {
+        self.sources().iter().any(|source| source.id == source_id)
+    }
+
     /// What is made of a camera's picture.
     fn wanted(&self) -> Wanted {
         let config = &self.0.config;

@@ -36,7 +36,18 @@ const PROBLEMS: &[(&str, &str, &str)] = &[
     ("tag", "Satu topik paling banyak 40 karakter.", "A topic has at most 40 characters."),
     ("too_many_tags", "Paling banyak 10 topik.", "At most 10 topics."),
     ("pin", "PIN terdiri atas enam angka.", "A PIN is six digits."),
-    ("bad_form", "Pilih salah satu.", "Choose one of these."),
+    ("bad_choice", "Pilih salah satu.", "Choose one of these."),
+    (
+        "bad_form",
+        "Isian ini tidak terbaca. Muat ulang halamannya, lalu isi sekali lagi.",
+        "This cannot be read. Reload the page and fill it in again.",
+    ),
+    ("language", "Halaman tersedia dalam bahasa Indonesia dan Inggris.", "There are pages in Indonesian and English."),
+    (
+        "body_too_large",
+        "Isian ini terlalu panjang. Perpendek, lalu kirim lagi.",
+        "What was typed is too long. Shorten it and send it again.",
+    ),
     ("retention_days", "Isi 1 sampai 36500 hari.", "Enter 1 to 36500 days."),
     ("retention_quota", "Isi 1 sampai 1000000 GB.", "Enter 1 to 1000000 GB."),
     ("captions_too_large", "Berkas teks paling besar 1 MB.", "A file of captions has at most 1 MB."),
@@ -207,8 +218,8 @@ const PROBLEMS: &[(&str, &str, &str)] = &[
     ),
     (
         "csrf_failed",
-        "Halaman ini terlalu lama terbuka. Muat ulang, lalu coba lagi.",
-        "This page was open for too long. Reload it and try again.",
+        "Halaman ini terlalu lama terbuka. Muat ulang, lalu coba lagi. Bila tetap begini, izinkan kuki untuk situs ini.",
+        "This page was open for too long. Reload it and try again. If it stays like this, allow cookies for this site.",
     ),
     (
         "not_signed_in",
@@ -219,12 +230,40 @@ const PROBLEMS: &[(&str, &str, &str)] = &[
     ("too_many_attempts", "Terlalu banyak percobaan. Tunggu sebentar.", "Too many attempts. Wait a moment."),
     (
         "database_locked",
-        "Kotak siaran sedang sibuk. Coba lagi sebentar lagi.",
-        "The box is busy. Try again in a moment.",
+        "Kotak siaran sedang sibuk dan tidak ada yang berubah. Coba lagi sebentar lagi.",
+        "The box is busy and nothing has changed. Try again in a moment.",
     ),
 ];
 
 impl Lang {
+    /// What a field of a form is called on its page, by its name; none for what is no field of a person's.
+    pub fn field_name(self, name: &str) -> Option<&'static str> {
+        Some(match name {
+            "title" => self.recording_title(),
+            "description" => self.recording_description(),
+            "tags" => self.recording_tags(),
+            "audience" => self.studio_step_audience(),
+            "hidden" => self.recording_hidden(),
+            "pinned" => self.recording_pinned(),
+            "username" => self.login_username(),
+            "password" => self.login_password(),
+            "password_again" => self.setup_password_again(),
+            "role" => self.accounts_role(),
+            "label" => self.keys_label(),
+            "auto_live" => self.keys_when(),
+            "source" => self.studio_step_source(),
+            "microphone" => self.studio_microphone(),
+            "pin" => self.pin_label(),
+            "rule" => self.retention_title(),
+            "days" => self.retention_field_days(),
+            "quota_gb" => self.retention_field_quota(),
+            "language" => self.captions_language(),
+            "lang" => self.language(),
+            "q" => self.home_search(),
+            _ => return None,
+        })
+    }
+
     /// The sentence for a refusal's word, if people are to read one.
     pub fn problem(self, code: &str) -> Option<&'static str> {
         let (_, id, en) = PROBLEMS.iter().find(|(word, ..)| *word == code)?;
