@@ -345,3 +345,24 @@ pub enum ErrorCode {
     /// The parent speaks another version.
     Version,
 }
+
+impl ErrorCode {
+    /// The stable word by which programs and translations know it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ErrorCode::MissingPlugin => "missing_plugin",
+            ErrorCode::CameraUnavailable => "camera_unavailable",
+            ErrorCode::MicrophoneUnavailable => "microphone_unavailable",
+            ErrorCode::EncodedAnew => "encoded_anew",
+            ErrorCode::NoEncoder => "no_encoder",
+            ErrorCode::UnsupportedCodec => "unsupported_codec",
+            ErrorCode::NoVideo => "no_video",
+            ErrorCode::BadMedia => "bad_media",
+            ErrorCode::NoMedia => "no_media",
+            ErrorCode::TooLong => "too_long",
+            ErrorCode::CannotPass => "cannot_pass",
+            ErrorCode::Pipeline => "pipeline_failed",
+            ErrorCode::Version => "wrong_version",
+        }
+    }
+}

@@ -56,7 +56,7 @@ pub struct OnAir {
     /// The six digits, when the audience needs them.
     pub pin: Option<String>,
     pub health: Health,
-    /// Why the capture keeps failing, in English.
+    /// Why there is no picture or no sound, in words.
     pub reason: Option<String>,
     /// Nothing of it is kept.
     pub unrecorded: bool,

@@ -76,6 +76,7 @@ fn page(
     error: Option<String>,
     another: bool,
 ) -> view::Studio {
+    let t = site.t;
     let on_air = status.broadcasts.into_iter().map(|live| OnAir {
         id: live.id,
         title: live.title,
@@ -85,7 +86,7 @@ fn page(
         viewers: live.viewers as u64,
         pin: live.pin,
         health: Health(live.health),
-        reason: live.reason,
+        reason: live.reason.and_then(|code| t.problem(code)).map(str::to_owned),
         unrecorded: !live.recorded,
     });
     let test_label = site.t.studio_source_test_label();

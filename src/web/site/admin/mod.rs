@@ -135,6 +135,7 @@ fn activity(t: Lang, entry: Entry) -> Activity {
         "import.cancel" => t.act_import_cancel(),
         "import.retry" => t.act_import_retry(),
         "retention.set" => t.act_retention_set(),
+        "recording.damaged" => t.act_recording_damaged(),
         other => other,
     };
     // What is named by an id says nothing to a reader; the detail of a key is its label, that of a file its name.
