@@ -19,7 +19,7 @@ use crate::media::protocol::{
     Capture, ErrorCode, FlvTag, FromWorker, Init, Level, Part, SourceState, Stats, Task, ToWorker, VideoInput,
 };
 use crate::media::shedding::Reason;
-use crate::worker::supervisor::{Event, PartsDue, Supervision, supervise};
+use crate::worker::supervisor::{Event, LeftOut, PartsDue, Supervision, supervise};
 
 /// A program that nobody looks at and no broadcast uses is stopped after this.
 const IDLE: Duration = Duration::from_secs(20);
@@ -147,7 +147,13 @@ impl Status {
 impl Program {
     /// Starts the source on `runtime`, which outlives every request. `epoch_us` is the wall clock of running time zero,
     /// `base_ns` the monotonic one.
-    pub fn start(runtime: &Handle, source_id: String, task: Task, base_ns: u64, epoch_us: i64) -> Arc<Program> {
+    pub fn start(
+        runtime: &Handle,
+        source_id: String,
+        task: Task,
+        (base_ns, epoch_us): (u64, i64),
+        left_out: LeftOut,
+    ) -> Arc<Program> {
         let mut ladder = Ladder::new(epoch_us, Some(PREVIEW_SEGMENTS), leader(&task));
         let (show, preview) = windows::channel(&mut ladder, renditions(&task));
         let (status_sender, status) = watch::channel(Status::default());
@@ -167,6 +173,7 @@ impl Program {
         let runner = Runner {
             supervision: Supervision {
                 base_ns,
+                left_out,
                 // A publisher may pause.
                 parts_due: (!is_publisher(&task))
                     .then_some(PartsDue { rendition: leader(&task), within: PARTS_WITHIN }),
@@ -448,11 +455,14 @@ impl Runner {
                 });
                 self.last_error = fatal.then_some(trouble);
             }
+            // The supervisor keeps what is told of encoders.
             FromWorker::Hello { .. }
+            | FromWorker::Trying { .. }
+            | FromWorker::Tried { .. }
             | FromWorker::Pulse
             | FromWorker::Length { .. }
             | FromWorker::Devices(_)
-            | FromWorker::Encoders(_)
+            | FromWorker::Speed(_)
             | FromWorker::Ended => {}
         }
     }
