@@ -825,6 +825,29 @@ fn stored(server: &Server) -> Vec<String> {
 }
 
 #[test]
+fn the_switch_of_languages_is_remembered_and_leads_back() {
+    let server = Server::start(SMALL);
+    let ask = |cookie: &str| {
+        let reader = server.stranger().by(By::Cookie(cookie.to_owned()));
+        reader.get_with("/?q=x", &[("accept", "text/html"), ("accept-language", "en")]).text()
+    };
+    let says = |page: &str, language: &str| assert!(page.contains(&format!("<html lang=\"{language}\">")), "{page}");
+    says(&ask("x=y"), "en");
+    for (language, words) in [("id", "Cari rekaman"), ("en", "Search recordings")] {
+        let fields = [("lang", language), ("back", "/?q=x")];
+        let chosen = server.stranger().form("/language", &[("accept", "text/html")], &fields);
+        assert_eq!((chosen.status, chosen.header("location")), (303, "/?q=x"));
+        let page = ask(&cookies(&chosen));
+        says(&page, language);
+        assert!(page.contains(words), "{page}");
+    }
+    for elsewhere in ["https://evil.example/", "//evil.example", "/\\evil.example", &long(), ODD] {
+        let chosen = server.stranger().form("/language", &[], &[("lang", "en"), ("back", elsewhere)]);
+        assert_eq!((chosen.status, chosen.header("location")), (303, "/"), "{elsewhere:.40}");
+    }
+}
+
+#[test]
 fn each_field_of_each_form() {
     let server = Server::start(SMALL);
     let things = Things::make(&server);
