@@ -82,7 +82,7 @@ pub async fn serve(config: Config) -> Result<(), Error> {
     uploads.recover().await?;
     let accounts = Accounts::open(db.clone(), &config.data, Options::default()).await?;
     let stream_keys = StreamKeys::new(db);
-    let studio = Studio::start(config.clone(), library.clone(), running_time_zero(&interrupted), stop.clone());
+    let studio = Studio::start(config.clone(), library.clone(), running_time_zero(&interrupted), stop.clone()).await;
     studio.resume(interrupted);
 
     tokio::spawn(stop.clone().run_until_cancelled_owned(library.clone().tend()));

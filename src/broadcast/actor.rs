@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{Sleep, sleep};
 
-use super::program::{self, Condition, InUse, Media, Program};
+use super::program::{self, Condition, InUse, Media, Program, Trouble};
 use super::state::{Effect, Event, State};
 use super::viewers::Viewers;
 use super::windows::{self, Show, Windows};
@@ -115,10 +115,11 @@ impl Live {
         }
     }
 
-    /// Why there is no picture from a worker that is lost again and again: an English sentence, for staff.
-    pub fn reason(&self) -> Option<String> {
+    /// Why there is no picture or no sound, as far as its worker could tell: for staff.
+    pub fn trouble(&self) -> Option<Trouble> {
+        use Condition::{AudioLost, Failed, VideoLost};
         let status = self.program.status.borrow();
-        status.message.clone().filter(|_| status.condition == Condition::Failed)
+        status.trouble.clone().filter(|_| matches!(status.condition, Failed | VideoLost | AudioLost))
     }
 
     /// It should be recorded, and is not at present.

@@ -2,7 +2,7 @@
 //! else holds a snapshot and sends commands.
 
 pub mod actor;
-mod calibration;
+pub mod calibration;
 pub mod program;
 pub mod publishers;
 pub mod source;

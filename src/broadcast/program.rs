@@ -19,7 +19,7 @@ use crate::media::protocol::{
     Capture, ErrorCode, FlvTag, FromWorker, Init, Level, Part, SourceState, Stats, Task, ToWorker, VideoInput,
 };
 use crate::media::shedding::Reason;
-use crate::worker::supervisor::{Event, PartsDue, Supervision, supervise};
+use crate::worker::supervisor::{Event, LeftOut, PartsDue, Supervision, supervise};
 
 /// A program that nobody looks at and no broadcast uses is stopped after this.
 const IDLE: Duration = Duration::from_secs(20);
@@ -51,8 +51,8 @@ pub enum Media {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Status {
     pub condition: Condition,
-    /// Why, when something is wrong; for the log and the studio.
-    pub message: Option<String>,
+    /// Why, when something is wrong.
+    pub trouble: Option<Trouble>,
     pub stats: Stats,
     /// Newest init of each rendition.
     pub inits: BTreeMap<u8, Init>,
@@ -64,6 +64,15 @@ pub struct Status {
     pub restarts: u64,
     /// Process id of the worker.
     pub process: Option<u32>,
+}
+
+/// What is wrong with a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// [`ErrorCode::as_str`]'s, or `worker_lost`: the pages say their own sentence for it.
+    pub code: &'static str,
+    /// An English sentence for the log and the API.
+    pub detail: String,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
@@ -78,7 +87,7 @@ pub enum Condition {
     PublisherStill,
     /// The worker was lost and comes back.
     Restarting,
-    /// The source cannot be used, or the worker is lost again and again; `message` says why.
+    /// The source cannot be used, or the worker is lost again and again; `trouble` says why.
     Failed,
 }
 
@@ -138,7 +147,13 @@ impl Status {
 impl Program {
     /// Starts the source on `runtime`, which outlives every request. `epoch_us` is the wall clock of running time zero,
     /// `base_ns` the monotonic one.
-    pub fn start(runtime: &Handle, source_id: String, task: Task, base_ns: u64, epoch_us: i64) -> Arc<Program> {
+    pub fn start(
+        runtime: &Handle,
+        source_id: String,
+        task: Task,
+        (base_ns, epoch_us): (u64, i64),
+        left_out: LeftOut,
+    ) -> Arc<Program> {
         let mut ladder = Ladder::new(epoch_us, Some(PREVIEW_SEGMENTS), leader(&task));
         let (show, preview) = windows::channel(&mut ladder, renditions(&task));
         let (status_sender, status) = watch::channel(Status::default());
@@ -158,6 +173,7 @@ impl Program {
         let runner = Runner {
             supervision: Supervision {
                 base_ns,
+                left_out,
                 // A publisher may pause.
                 parts_due: (!is_publisher(&task))
                     .then_some(PartsDue { rendition: leader(&task), within: PARTS_WITHIN }),
@@ -234,7 +250,7 @@ struct Runner {
     looked_at: Arc<AtomicU64>,
     stop: CancellationToken,
     /// What the worker said before it ended.
-    last_error: Option<String>,
+    last_error: Option<Trouble>,
 }
 
 /// One worker and what is on its way to it.
@@ -348,7 +364,7 @@ impl Runner {
                 }
             }
             Event::Lost { reason, hopeless } => {
-                let reason = self.last_error.take().unwrap_or(reason);
+                let trouble = self.last_error.take().unwrap_or(Trouble { code: "worker_lost", detail: reason });
                 if let Some(session) = session {
                     session.up = false;
                     session.pending.clear();
@@ -364,7 +380,7 @@ impl Runner {
                 self.status.send_modify(|status| {
                     status.restarts += 1;
                     status.condition = if hopeless { Condition::Failed } else { Condition::Restarting };
-                    status.message = Some(reason);
+                    status.trouble = Some(trouble);
                 });
             }
             Event::Finished => return Some(Media::Gone),
@@ -393,7 +409,7 @@ impl Runner {
                     let was = status.condition;
                     if matches!(was, Condition::Restarting | Condition::Failed) {
                         status.condition = Condition::Running;
-                        status.message = None;
+                        status.trouble = None;
                     }
                     was != status.condition
                 });
@@ -411,7 +427,10 @@ impl Runner {
             FromWorker::State(state) => {
                 self.status.send_modify(|status| {
                     status.condition = state.into();
-                    status.message = None;
+                    // What was told of a camera or a microphone explains its loss, which is seen later.
+                    if !matches!(state, SourceState::VideoLost | SourceState::AudioLost) {
+                        status.trouble = None;
+                    }
                 });
                 match state {
                     SourceState::Running => self.publish(Media::Back),
@@ -422,19 +441,28 @@ impl Runner {
             }
             FromWorker::Error { code, message, fatal } => {
                 tracing::warn!(source = self.supervision_name(), ?code, %message, fatal, "worker reports an error");
+                let trouble = Trouble { code: code.as_str(), detail: message };
                 self.status.send_modify(|status| {
                     if fatal {
                         status.condition = Condition::Failed;
                     }
-                    status.message = Some(message.clone());
+                    // Of a camera and its microphone that are both gone, the picture is missed more.
+                    let camera =
+                        status.trouble.as_ref().is_some_and(|told| told.code == ErrorCode::CameraUnavailable.as_str());
+                    if !(camera && code == ErrorCode::MicrophoneUnavailable) {
+                        status.trouble = Some(trouble.clone());
+                    }
                 });
-                self.last_error = fatal.then_some(message);
+                self.last_error = fatal.then_some(trouble);
             }
+            // The supervisor keeps what is told of encoders.
             FromWorker::Hello { .. }
+            | FromWorker::Trying { .. }
+            | FromWorker::Tried { .. }
             | FromWorker::Pulse
             | FromWorker::Length { .. }
             | FromWorker::Devices(_)
-            | FromWorker::Encoders(_)
+            | FromWorker::Speed(_)
             | FromWorker::Ended => {}
         }
     }

@@ -1,6 +1,6 @@
 //! The registry of what can go on air, what runs, and what is on air. Every page, the API and the RTMP server come here.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ use crate::media::protocol::{AudioInput, Capture, Device, FlvTag, FromWorker, Ta
 use crate::media::rungs;
 use crate::store::StoreError;
 use crate::store::broadcasts::Broadcast;
-use crate::worker::supervisor::{Event, Supervision, supervise};
+use crate::worker::supervisor::{Event, LeftOut, Supervision, supervise};
 
 /// Parts that were listed can be read for so long after the end: three target durations, and some.
 const PARTS_STAY: Duration = Duration::from_secs(10);
@@ -101,6 +101,7 @@ struct Inner {
     resting: Mutex<HashMap<String, u64>>,
     /// Frames of 1280x720 that this machine encodes a second, once that is known.
     encoder_speed: watch::Sender<Option<f32>>,
+    left_out: LeftOut,
     done: mpsc::UnboundedSender<Finished>,
     going_live: tokio::sync::Mutex<()>,
     /// The program's own runtime: what is started here outlives the request that asked for it.
@@ -109,7 +110,8 @@ struct Inner {
 
 impl Studio {
     /// Starts looking for devices. Nothing else runs until somebody asks. `base_ns` is `CLOCK_MONOTONIC` at running time zero.
-    pub fn start(config: Config, library: Library, base_ns: u64, stop: CancellationToken) -> Studio {
+    pub async fn start(config: Config, library: Library, base_ns: u64, stop: CancellationToken) -> Studio {
+        let left_out = LeftOut::new(calibration::left_out(&library).await);
         let (done, finished) = mpsc::unbounded_channel();
         let studio = Studio(Arc::new(Inner {
             config,
@@ -123,11 +125,13 @@ impl Studio {
             lately: Mutex::default(),
             resting: Mutex::default(),
             encoder_speed: watch::Sender::default(),
+            left_out,
             done,
             going_live: tokio::sync::Mutex::default(),
             runtime: Handle::current(),
         }));
         tokio::spawn(stop.clone().run_until_cancelled_owned(calibration::calibrate(studio.clone())));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(calibration::remember(studio.clone())));
         tokio::spawn(studio.clone().watch_devices(stop));
         tokio::spawn(studio.clone().forget_finished(finished));
         studio
@@ -142,6 +146,11 @@ impl Studio {
         sources
     }
 
+    /// Encoders that no worker tries, and changes of them.
+    pub(super) fn left_out(&self) -> watch::Receiver<BTreeSet<String>> {
+        self.0.left_out.subscribe()
+    }
+
     pub(super) fn library(&self) -> &Library {
         &self.0.library
     }
@@ -154,6 +163,11 @@ impl Studio {
     /// Whether any source is looked at or on air.
     pub(super) fn runs_anything(&self) -> bool {
         self.programs().values().any(|program| !program.is_over())
+    }
+
+    /// Whether there is such a source now.
+    pub fn has(&self, source_id: &str) -> bool {
+        self.sources().iter().any(|source| source.id == source_id)
     }
 
     /// What is made of a camera's picture.
@@ -417,7 +431,6 @@ impl Studio {
             rungs: rungs::carried(rungs::planned(config), config.frame_rate, *self.0.encoder_speed.borrow()),
             frame_rate: config.frame_rate,
             part_ms: config.part_ms,
-            encoder: None,
         })
     }
 
@@ -441,7 +454,13 @@ impl Studio {
             program.stop();
         }
         programs.retain(|_, program| !program.is_over());
-        let program = Program::start(&self.0.runtime, source_id.to_owned(), task, self.0.base_ns, self.epoch_us());
+        let program = Program::start(
+            &self.0.runtime,
+            source_id.to_owned(),
+            task,
+            (self.0.base_ns, self.epoch_us()),
+            self.0.left_out.clone(),
+        );
         programs.insert(source_id.to_owned(), program.clone());
         self.0.begun.send_replace(());
         program
@@ -484,7 +503,12 @@ impl Studio {
     async fn watch_devices(self, stop: CancellationToken) {
         let (events, mut happenings) = mpsc::channel(16);
         let (_commands, receiver) = mpsc::channel(1);
-        let supervision = Supervision { base_ns: self.0.base_ns, task: Task::Devices, parts_due: None };
+        let supervision = Supervision {
+            base_ns: self.0.base_ns,
+            left_out: self.0.left_out.clone(),
+            task: Task::Devices,
+            parts_due: None,
+        };
         tokio::spawn(supervise(supervision, receiver, events, stop));
         while let Some(event) = happenings.recv().await {
             if let Event::Message(FromWorker::Devices(devices)) = event {

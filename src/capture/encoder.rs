@@ -1,19 +1,30 @@
 //! Which H.264 encoder this machine really has, and its settings. Every candidate is tried by encoding; that a plugin is
 //! installed says nothing about the hardware behind it.
 
+use std::sync::OnceLock;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use gst::prelude::*;
 
+use super::link::Outbox;
 use super::raw_video;
 use crate::base::clock;
 use crate::media::camera::Wanted;
-use crate::media::protocol::EncoderSpeed;
+use crate::media::protocol::{ENCODERS, FromWorker, SOFTWARE_ENCODER};
 
-/// Hardware first.
-pub const CANDIDATES: [&str; 4] = ["v4l2h264enc", "vah264enc", "vaapih264enc", "x264enc"];
 /// A hardware encoder that hangs in its driver must not hang the worker.
 const TRIAL: Duration = Duration::from_secs(10);
+/// A start waits so long for an encoder that does not work, but not once more.
+const SOON: Duration = Duration::from_secs(1);
+
+/// Encoders that are not to be tried by this process.
+static LEFT_OUT: OnceLock<Vec<String>> = OnceLock::new();
+
+/// Of several calls the first counts.
+pub fn leave_out(encoders: Vec<String>) {
+    LEFT_OUT.get_or_init(|| encoders);
+}
 
 /// What an encoder shall make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,16 +67,15 @@ pub fn description(name: &str, target: Target) -> String {
     format!("{element} ! h264parse")
 }
 
-/// The first encoder that works, or the wanted one if it does.
+/// The first encoder that works.
 ///
 /// # Errors
 /// Each candidate with why it does not work, as one sentence.
-pub fn choose(wanted: Option<&str>, target: Target) -> Result<String, String> {
-    let candidates: Vec<&str> = wanted.into_iter().chain(CANDIDATES).collect();
+pub fn choose(target: Target, outbox: &Outbox) -> Result<String, String> {
     let mut reasons = Vec::new();
-    for name in candidates {
-        match encode(name, target, 5) {
-            Ok(_) => return Ok(String::from(name)),
+    for name in ENCODERS {
+        match try_out(name, target, outbox) {
+            Ok(()) => return Ok(String::from(name)),
             Err(reason) => {
                 tracing::info!(name, reason, "encoder does not work");
                 reasons.push(format!("{name}: {reason}"));
@@ -75,24 +85,44 @@ pub fn choose(wanted: Option<&str>, target: Target) -> Result<String, String> {
     Err(format!("No video encoder works ({}).", reasons.join("; ")))
 }
 
-/// Times every candidate at 1280x720 on a picture with grain and motion.
-pub fn measure_all() -> Vec<EncoderSpeed> {
-    let target = Target { width: 1280, height: 720, frame_rate: 30, kbps: 2500 };
-    CANDIDATES
-        .iter()
-        .map(|name| EncoderSpeed { name: String::from(*name), frames_per_second: measure(name, target) })
-        .collect()
+/// Tries one, and tells the parent what a start would wait for.
+fn try_out(name: &str, target: Target, outbox: &Outbox) -> Result<(), String> {
+    if LEFT_OUT.get().is_some_and(|encoders| encoders.iter().any(|left_out| left_out == name)) {
+        return Err(String::from("left out, since it hung or was slow to fail before"));
+    }
+    if name == SOFTWARE_ENCODER || gst::ElementFactory::find(name).is_none() {
+        return encode(name, target, 5).map(drop);
+    }
+    let encoder = String::from(name);
+    outbox.send(FromWorker::Trying { encoder: encoder.clone() });
+    outbox.flush();
+    let begun = clock::instant();
+    let works = encode(name, target, 5);
+    outbox.send(FromWorker::Tried { encoder, slow: works.is_err() && begun.elapsed() > SOON });
+    works.map(drop)
 }
 
-/// Frames per second over about two seconds.
-fn measure(name: &str, target: Target) -> Result<f32, String> {
+/// Times an encoder at 1280x720 on a picture with grain and motion: frames per second over about two seconds.
+pub fn measure(name: &str) -> Result<f32, String> {
+    let target = Target { width: 1280, height: 720, frame_rate: 30, kbps: 2500 };
     let probe = encode(name, target, 15)?;
     let frames = (2.0 * probe).clamp(15.0, 3000.0) as u32;
     encode(name, target, frames)
 }
 
-/// Encodes `frames` frames; gives frames per second.
+/// Encodes `frames` frames; gives frames per second. A driver may hang in any call, so they are made in a thread that is given up
+/// then.
 fn encode(name: &str, target: Target, frames: u32) -> Result<f32, String> {
+    let (done, encoded) = channel();
+    let encoder = String::from(name);
+    std::thread::spawn(move || {
+        // Nobody may be waiting any more.
+        let _ = done.send(encode_here(&encoder, target, frames));
+    });
+    encoded.recv_timeout(TRIAL).unwrap_or_else(|_| Err(String::from("it does not answer")))
+}
+
+fn encode_here(name: &str, target: Target, frames: u32) -> Result<f32, String> {
     if gst::ElementFactory::find(name).is_none() {
         return Err(String::from("not installed"));
     }
@@ -108,8 +138,7 @@ fn encode(name: &str, target: Target, frames: u32) -> Result<f32, String> {
     pipeline.set_state(gst::State::Playing).map_err(|_| super::first_error(&bus, "cannot start"))?;
     let feeder = std::thread::spawn(move || feed(&source, target, frames));
     let start = clock::instant();
-    let ended =
-        bus.timed_pop_filtered(gst::ClockTime::try_from(TRIAL).ok(), &[gst::MessageType::Eos, gst::MessageType::Error]);
+    let ended = bus.timed_pop_filtered(None, &[gst::MessageType::Eos, gst::MessageType::Error]);
     let elapsed = start.elapsed().as_secs_f32();
     // Leaving PLAYING sets the feeder free if the encoder has stopped taking frames.
     pipeline.set_state(gst::State::Null).ok();
@@ -152,8 +181,9 @@ mod tests {
     fn an_encoder_is_found_by_trying_and_a_missing_one_is_passed_over() {
         gst::init().unwrap();
         let target = Target { width: 320, height: 180, frame_rate: 30, kbps: 500 };
-        let chosen = choose(Some("nosuchenc"), target).unwrap();
-        assert!(CANDIDATES.contains(&chosen.as_str()));
+        let (ours, _theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        let chosen = choose(target, &Outbox::start(ours)).unwrap();
+        assert!(ENCODERS.contains(&chosen.as_str()));
         assert_eq!(encode("nosuchenc", target, 1), Err(String::from("not installed")));
     }
 }

@@ -60,6 +60,7 @@ pub fn serve(socket: UnixStream) -> ExitCode {
                 if let Err(error) = gst::init() {
                     outbox.fatal(ErrorCode::MissingPlugin, format!("GStreamer does not start: {error}"));
                 }
+                encoder::leave_out(start.left_out);
                 task = Some(begin(start.task, start.base_ns, &outbox));
             }
             Ok(Some(ToWorker::Stop)) => {
@@ -104,10 +105,10 @@ fn begin(task: Task, base_ns: u64, outbox: &Outbox) -> Running {
             std::thread::spawn::<_, ()>(move || import::run(encode, &outbox));
             Running::Alone
         }
-        Task::Encoders => {
+        Task::Encoder(name) => {
             let outbox = outbox.clone();
             std::thread::spawn(move || {
-                outbox.send(FromWorker::Encoders(encoder::measure_all()));
+                outbox.send(FromWorker::Speed(encoder::measure(&name)));
                 outbox.flush();
                 std::process::exit(0)
             });

@@ -391,7 +391,7 @@ impl Standby {
         let (slate, encoder, maker) = (slate.clone(), Arc::clone(encoder), maker.clone());
         let ready: Ready = Arc::new(LazyLock::new(Box::new(move || {
             let Maker { part_ms, outbox, counters } = maker;
-            let encoder = encoder.get_or_init(|| encoder::choose(None, target)).as_deref().map_err(String::clone)?;
+            let encoder = encoder.get_or_init(|| encoder::choose(target, &outbox)).as_deref().map_err(String::clone)?;
             let Target { width, height, frame_rate, kbps } = target;
             let rungs = &[Rung { width, height, kbps }];
             let plan = Plan { encoder, width, height, frame_rate, rungs, sound, part_ms };

@@ -83,8 +83,8 @@ impl Running {
             return Self::encoding_camera(id, capture.audio, target, capture.part_ms, time, outbox);
         }
         let counters = Arc::new(Counters::default());
-        let encoder = encoder::choose(capture.encoder.as_deref(), target)
-            .unwrap_or_else(|reason| outbox.fatal(ErrorCode::NoEncoder, reason));
+        let encoder =
+            encoder::choose(target, outbox).unwrap_or_else(|reason| outbox.fatal(ErrorCode::NoEncoder, reason));
         tracing::info!(encoder, "encoding");
         let plan = Plan {
             encoder: &encoder,

@@ -1,5 +1,6 @@
 //! `siaran check`: what this box has and what it lacks, each fault with a sentence on what to do.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,18 +10,20 @@ use serde_json::{Value, json};
 
 use crate::base::clock;
 use crate::base::config::Config;
+use crate::broadcast::calibration::{self, EncoderSpeed};
+use crate::library::Library;
+use crate::library::layout::Layout;
 use crate::library::space::seconds_of;
 use crate::media::camera::{self, Wanted};
 use crate::media::protocol::{
-    AudioInput, Capture, Device, DeviceFormat, DeviceKind, EncoderSpeed, ErrorCode, FromWorker, Task, VideoInput,
+    AudioInput, Capture, Device, DeviceFormat, DeviceKind, ErrorCode, FromWorker, Task, VideoInput,
 };
 use crate::media::rungs::{self, Rung};
+use crate::store::db::{self, Db};
 use crate::worker::process::ask;
 
 /// Devices are listed within this, also where plugins must be looked for first.
 const DEVICES_PATIENCE: Duration = Duration::from_secs(15);
-/// All encoders together are timed within this.
-const ENCODERS_PATIENCE: Duration = Duration::from_secs(60);
 /// A camera is opened and looked through within this.
 const CAMERA_PATIENCE: Duration = Duration::from_secs(30);
 /// What is looked at of it, 90 kHz ticks: some groups of pictures.
@@ -118,20 +121,17 @@ async fn look(data: &Path) -> Report {
     for camera in cameras {
         refusals.extend(try_own_h264(camera).await);
     }
-    let encoders = ask(Task::Encoders, ENCODERS_PATIENCE, |message| match message {
-        FromWorker::Encoders(encoders) => Some(encoders),
-        _ => None,
-    });
-    let encoders = encoders.await;
+    let encoders = calibration::time_encoders().await;
     let mut findings = Vec::new();
-    if devices.is_none() || encoders.is_none() {
+    if devices.is_none() {
         findings.push(fault("worker", "GStreamer could not be started. Are its packages installed? Run `make deps`."));
     }
-    let (devices, encoders) = (devices.unwrap_or_default(), encoders.unwrap_or_default());
+    let devices = devices.unwrap_or_default();
     let (disk, clock) = (look_at_disk(data), look_at_clock());
     judge_devices(&devices, &mut findings);
     findings.extend(refusals);
     judge_encoders(&encoders, &mut findings);
+    judge_left_out(data, &encoders, &mut findings).await;
     judge_graphics(Path::new("/dev/dri"), &encoders, &mut findings);
     judge_disk(data, &disk, &mut findings);
     judge_clock(&clock, &mut findings);
@@ -156,7 +156,6 @@ async fn try_own_h264(camera: &Device) -> Option<Finding> {
         rungs: vec![Rung { width: wanted.width, height: wanted.height, kbps: 2500 }],
         frame_rate: wanted.frame_rate,
         part_ms: 200,
-        encoder: None,
     });
     let mut seen = 0;
     let refusal = ask(task, CAMERA_PATIENCE, |message| match message {
@@ -207,6 +206,41 @@ fn judge_encoders(encoders: &[EncoderSpeed], findings: &mut Vec<Finding>) {
              pictures are dropped, use --video-height 480."
         );
         findings.push(advice("encoder_slow", text));
+    }
+}
+
+/// What starts leave out has just been tried again: is it still to be?
+async fn judge_left_out(data: &Path, encoders: &[EncoderSpeed], findings: &mut Vec<Finding>) {
+    // Where there is no database, nothing was ever tried.
+    if !data.join(db::FILE_NAME).exists() {
+        return;
+    }
+    // What is wrong with the data, `serve` and `fsck` tell.
+    let Ok(layout) = Layout::open(data) else { return };
+    let Ok(db) = Db::open(&layout.database()) else { return };
+    let library = Library::new(db, layout, &Config::with_data(data.to_owned()));
+    let before = calibration::left_out(&library).await;
+    let mut still = BTreeSet::new();
+    for encoder in encoders.iter().filter(|encoder| before.contains(encoder.name)) {
+        let name = encoder.name;
+        findings.push(match &encoder.frames_per_second {
+            Ok(_) => advice("encoder_back", format!("{name} works again: siaran tries it from its next start on.")),
+            Err(reason) => {
+                still.insert(name.to_owned());
+                advice(
+                    "encoder_left_out",
+                    format!(
+                        "{name} kept a start waiting, and was tried again now: {reason}. So siaran does without it. Update the \
+                         system and the driver, then run `siaran check` once more."
+                    ),
+                )
+            }
+        });
+    }
+    if still != before
+        && let Err(error) = calibration::keep_left_out(&library, still).await
+    {
+        findings.push(advice("encoder_not_noted", format!("It cannot be noted which encoders work: {error}.")));
     }
 }
 
@@ -381,7 +415,7 @@ mod tests {
     }
 
     fn encoder(frames_per_second: Result<f32, String>) -> Vec<EncoderSpeed> {
-        vec![EncoderSpeed { name: String::from("x264enc"), frames_per_second }]
+        vec![EncoderSpeed { name: "x264enc", frames_per_second }]
     }
 
     #[test]
@@ -398,9 +432,9 @@ mod tests {
         assert!(judged(&encoder(Ok(90.0))).is_empty());
 
         let graphics = tempfile::tempdir().unwrap();
-        let judged = |name: &str| {
+        let judged = |name: &'static str| {
             let mut findings = Vec::new();
-            let encoders = [EncoderSpeed { name: name.to_owned(), frames_per_second: Ok(90.0) }];
+            let encoders = [EncoderSpeed { name, frames_per_second: Ok(90.0) }];
             judge_graphics(graphics.path(), &encoders, &mut findings);
             codes(&findings)
         };

@@ -15,7 +15,12 @@ use super::rungs::Rung;
 use super::shedding::Reason;
 
 /// Raised with every change to a message.
-pub const VERSION: u16 = 4;
+pub const VERSION: u16 = 5;
+
+/// H.264 encoders of GStreamer that are tried, hardware first; the last is [`SOFTWARE_ENCODER`].
+pub const ENCODERS: [&str; 4] = ["v4l2h264enc", "vah264enc", "vaapih264enc", SOFTWARE_ENCODER];
+/// Has no hardware that could hang, and is what there is besides.
+pub const SOFTWARE_ENCODER: &str = "x264enc";
 
 /// Longest frame on the socket, in bytes. A part of 500 ms at 40 Mbit/s is 2.5 MB.
 pub const MAX_FRAME: usize = 16 << 20;
@@ -50,6 +55,8 @@ pub struct Start {
     pub version: u16,
     /// `CLOCK_MONOTONIC` at running time zero, in nanoseconds.
     pub base_ns: u64,
+    /// Encoders that are not to be tried; [`Task::Encoder`] tries them all the same.
+    pub left_out: Vec<String>,
     pub task: Task,
 }
 
@@ -73,8 +80,8 @@ pub enum Task {
     /// rendition from 1 s on, [`FromWorker::Ended`], or a fatal [`FromWorker::Error`]; exit. What is H.264 and AAC already is passed
     /// on unless `encode` says that this did not work out ([`ErrorCode::CannotPass`]).
     Import { encode: bool },
-    /// Time each encoder that exists at 1280x720; send [`FromWorker::Encoders`]; exit 0.
-    Encoders,
+    /// Time one of [`ENCODERS`] at 1280x720; send [`FromWorker::Speed`]; exit 0. It may hang, or take the worker with it.
+    Encoder(String),
 }
 
 /// A sheet of pictures of one size, in pixels.
@@ -97,8 +104,6 @@ pub struct Capture {
     pub frame_rate: u32,
     /// Length of a part in milliseconds, 200 to 1000. The worker rounds it to whole frames.
     pub part_ms: u32,
-    /// Name of the encoder element to use (`x264enc`, …), or none to try them in order and take the first that works.
-    pub encoder: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -181,7 +186,17 @@ pub enum FromWorker {
         ms: u64,
     },
     Devices(Vec<Device>),
-    Encoders(Vec<EncoderSpeed>),
+    /// A hardware encoder is tried. If nothing follows, it hangs, or takes the worker with it.
+    Trying {
+        encoder: String,
+    },
+    /// It works, or does not; `slow` if finding that out took longer than a start should wait.
+    Tried {
+        encoder: String,
+        slow: bool,
+    },
+    /// Frames per second of an encoder, or why it does not work.
+    Speed(Result<f32, String>),
     /// Something went wrong; with `fatal` the worker exits next.
     Error {
         code: ErrorCode,
@@ -308,14 +323,6 @@ pub struct DeviceFormat {
     pub frame_rate: u32,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct EncoderSpeed {
-    /// GStreamer element: `x264enc`, `v4l2h264enc`, `vah264enc`, …
-    pub name: String,
-    /// Frames per second at 1280x720, or why it does not work.
-    pub frames_per_second: Result<f32, String>,
-}
-
 /// Stable codes of what can go wrong in a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ErrorCode {
@@ -344,4 +351,25 @@ pub enum ErrorCode {
     Pipeline,
     /// The parent speaks another version.
     Version,
+}
+
+impl ErrorCode {
+    /// The stable word by which programs and translations know it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ErrorCode::MissingPlugin => "missing_plugin",
+            ErrorCode::CameraUnavailable => "camera_unavailable",
+            ErrorCode::MicrophoneUnavailable => "microphone_unavailable",
+            ErrorCode::EncodedAnew => "encoded_anew",
+            ErrorCode::NoEncoder => "no_encoder",
+            ErrorCode::UnsupportedCodec => "unsupported_codec",
+            ErrorCode::NoVideo => "no_video",
+            ErrorCode::BadMedia => "bad_media",
+            ErrorCode::NoMedia => "no_media",
+            ErrorCode::TooLong => "too_long",
+            ErrorCode::CannotPass => "cannot_pass",
+            ErrorCode::Pipeline => "pipeline_failed",
+            ErrorCode::Version => "wrong_version",
+        }
+    }
 }

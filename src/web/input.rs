@@ -13,13 +13,15 @@ use actix_web::middleware::Next;
 use actix_web::web::{self, Bytes, ServiceConfig};
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use futures_util::Stream;
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
+use serde::de::value::StrDeserializer;
+use serde::de::{DeserializeOwned, IntoDeserializer};
 
 use super::error::{Code, Problem};
 use crate::base::ids;
 
-/// Bytes of a form or JSON body.
-pub const BODY_LIMIT: usize = 64 << 10;
+/// Bytes of a form or JSON body: each text of a form at its longest, in letters of four bytes, percent-encoded.
+pub const BODY_LIMIT: usize = 128 << 10;
 
 pub(super) type LocalFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 
@@ -87,6 +89,51 @@ impl<const LIMIT: usize> FromRequest for Raw<LIMIT> {
         let payload = payload.take();
         Box::pin(async move { Ok(Raw(read_all(payload, LIMIT).await)) })
     }
+}
+
+/// What was chosen of a form's options. Any word may have been sent, and none at all; so a form can come back with what else was
+/// filled in.
+#[derive(Debug, Default, Deserialize)]
+#[serde(transparent)]
+pub struct Choice(String);
+
+impl Choice {
+    /// The option of that name.
+    ///
+    /// # Errors
+    /// `bad_choice` at `field`.
+    pub fn read<T: DeserializeOwned>(&self, field: &'static str) -> Result<T, Problem> {
+        let option: StrDeserializer<'_, serde::de::value::Error> = self.0.as_str().into_deserializer();
+        T::deserialize(option).map_err(|_| bad_choice(field))
+    }
+
+    /// Whether a box was ticked, which sends `1`.
+    ///
+    /// # Errors
+    /// `bad_choice` at `field`.
+    pub fn ticked(&self, field: &'static str) -> Result<bool, Problem> {
+        match self.0.as_str() {
+            "1" => Ok(true),
+            "" => Ok(false),
+            _ => Err(bad_choice(field)),
+        }
+    }
+
+    /// Of two options, `1` and `0`.
+    ///
+    /// # Errors
+    /// `bad_choice` at `field`.
+    pub fn yes(&self, field: &'static str) -> Result<bool, Problem> {
+        match self.0.as_str() {
+            "1" => Ok(true),
+            "0" => Ok(false),
+            _ => Err(bad_choice(field)),
+        }
+    }
+}
+
+fn bad_choice(field: &'static str) -> Problem {
+    Problem::new(Code::BadField("bad_choice"), format!("`{field}` is none of the options.")).field(field)
 }
 
 async fn read_json<T: DeserializeOwned>(is_json: bool, payload: Payload) -> Result<T, Problem> {
@@ -229,7 +276,7 @@ fn query_problem(error: &QueryPayloadError) -> Problem {
 }
 
 /// `?after=ID&limit=N` of every list. Kept as text at first, so that a fault can name its parameter.
-#[derive(Debug, Default, serde::Deserialize, utoipa::IntoParams)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Paging {
     /// The `next` of the page before.
@@ -304,6 +351,11 @@ mod tests {
         let filled = Filled { title: "a b".into(), audience: crate::accounts::Audience::Pin, pinned: Some("1".into()) };
         assert_eq!(parse_form::<Filled>(b"title=a+b&audience=pin&pinned=1&csrf=x").unwrap(), filled);
         let at = |body: &str| parse_form::<Filled>(body.as_bytes()).unwrap_err().field.map(String::from);
+        let chosen = |word: &str| Choice(word.to_owned()).read::<crate::accounts::Audience>("audience");
+        assert_eq!(chosen("staff").unwrap(), crate::accounts::Audience::Staff);
+        for word in ["", "Staff", "everyone", "0"] {
+            assert_eq!(chosen(word).unwrap_err().field.as_deref(), Some("audience"), "{word}");
+        }
         assert_eq!(at("title=a&audience=x").as_deref(), Some("audience"));
         assert_eq!(at("audience=pin").as_deref(), Some("title"));
         assert_eq!(at("title=a&title=b").as_deref(), Some("title"));

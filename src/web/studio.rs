@@ -93,8 +93,8 @@ pub struct OnAir {
     pub health: Wellbeing,
     /// Lines of the best picture that viewers get at present, where the box cannot carry all.
     pub most_lines: Option<u32>,
-    /// Why the capture keeps failing, in English.
-    pub reason: Option<String>,
+    /// Why there is no picture or no sound: a word of the catalogue's problems.
+    pub reason: Option<&'static str>,
     /// False: there was no room, so nothing of it is kept.
     pub recorded: bool,
 }
@@ -189,7 +189,7 @@ async fn describe(live: &Arc<Live>, library: &Library) -> OnAir {
         frames_dropped: stats.dropped,
         health: live.wellbeing(),
         most_lines,
-        reason: live.reason(),
+        reason: live.trouble().map(|trouble| trouble.code),
         recorded: live.recorder.is_some(),
     }
 }
@@ -217,16 +217,17 @@ async fn tell_preview(events: &Events, program: &Program) {
     let mut status = program.status.clone();
     let mut last = None;
     loop {
-        let (condition, message) = {
+        let now = {
             let status = status.borrow_and_update();
-            (status.condition, status.message.clone())
+            (status.condition, status.trouble.as_ref().map(|trouble| trouble.code))
         };
-        if last.as_ref() != Some(&(condition, message.clone())) {
-            let data = json!({ "source": program.source_id, "state": condition, "message": message });
+        if last != Some(now) {
+            let (condition, reason) = now;
+            let data = json!({ "source": program.source_id, "state": condition, "reason": reason });
             if !events.send("preview", &data).await {
                 return;
             }
-            last = Some((condition, message));
+            last = Some(now);
         }
         if status.changed().await.is_err() {
             return;

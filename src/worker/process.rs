@@ -117,7 +117,7 @@ pub async fn ask_with<T>(
         _ => Worker::spawn(),
     };
     let mut worker = worker.ok()?;
-    let start = Start { version: VERSION, base_ns: clock::monotonic_ns(), task };
+    let start = Start { version: VERSION, base_ns: clock::monotonic_ns(), left_out: Vec::new(), task };
     let answer = tokio::time::timeout(patience, async {
         worker.sender.send(&ToWorker::Start(start)).await.ok()?;
         let mut told = pin!(told);

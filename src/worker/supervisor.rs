@@ -1,9 +1,10 @@
 //! Keeps one worker running: starts it, watches that it delivers, restarts it with a bounded back-off.
 
+use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -47,10 +48,23 @@ pub enum Event {
     Finished,
 }
 
+/// Names of encoders, shared by all workers of a program's life.
+pub type LeftOut = watch::Sender<BTreeSet<String>>;
+
+fn leave_out(left_out: &LeftOut, encoder: String) {
+    tracing::warn!(
+        encoder,
+        "this encoder is left out from now on: it hangs or is slow to fail; `siaran check` tries it again"
+    );
+    left_out.send_if_modified(|encoders| encoders.insert(encoder));
+}
+
 /// What to run and how to tell that it is well.
 #[derive(Debug, Clone)]
 pub struct Supervision {
     pub base_ns: u64,
+    /// Encoders that kept a worker waiting or took it with them. The supervisor adds to them; no worker tries them again.
+    pub left_out: LeftOut,
     pub task: Task,
     /// The parts that must come, if any.
     pub parts_due: Option<PartsDue>,
@@ -137,7 +151,8 @@ async fn converse(
     commands: &mut mpsc::Receiver<ToWorker>,
     events: &mpsc::Sender<Event>,
 ) -> Result<(), String> {
-    let start = Start { version: VERSION, base_ns: supervision.base_ns, task: supervision.task.clone() };
+    let left_out = supervision.left_out.borrow().iter().cloned().collect();
+    let start = Start { version: VERSION, base_ns: supervision.base_ns, left_out, task: supervision.task.clone() };
     if let Err(end) = send(&mut worker.sender, &ToWorker::Start(start)).await {
         return conclude(end, worker, events).await;
     }
@@ -145,6 +160,7 @@ async fn converse(
         return Ok(());
     }
     let mut watchdog = Watchdog::new(supervision.parts_due, Instant::now());
+    let mut trying = None;
     let end = {
         // Beside the listening: a process that stands still takes no commands, and must be found out all the same.
         let mut talking = pin!(talk(&mut worker.sender, commands));
@@ -157,6 +173,13 @@ async fn converse(
                         watchdog.heard(&message, Instant::now());
                         match message {
                             FromWorker::Pulse => {}
+                            FromWorker::Trying { encoder } => trying = Some(encoder),
+                            FromWorker::Tried { encoder, slow } => {
+                                trying = None;
+                                if slow {
+                                    leave_out(&supervision.left_out, encoder);
+                                }
+                            }
                             FromWorker::Ended => break End::Finished,
                             FromWorker::Hello { version } if version != VERSION => {
                                 break End::Failed(format!("it speaks version {version}, not {VERSION}"));
@@ -174,6 +197,9 @@ async fn converse(
             }
         }
     };
+    if let (End::Failed(_) | End::Broken(_), Some(encoder)) = (&end, trying) {
+        leave_out(&supervision.left_out, encoder);
+    }
     conclude(end, worker, events).await
 }
 
@@ -244,6 +270,8 @@ impl Watchdog {
             (Some(due), FromWorker::State(state)) if *state != SourceState::Starting => {
                 self.part.max(Some(now + due.within))
             }
+            // One after the other may be tried.
+            (Some(_), FromWorker::Trying { .. } | FromWorker::Tried { .. }) => Some(now + START_TIMEOUT),
             (Some(_), _) => self.part,
         };
     }

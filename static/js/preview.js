@@ -41,14 +41,14 @@ export class Preview {
     this.say('');
   }
 
-  onPreview({ source, state, message }) {
+  onPreview({ source, state, reason }) {
     if (source !== this.source) return;
     if (state === 'running') {
       if (!this.video.paused && this.video.readyState > 2) this.onPicture();
       return;
     }
     this.picture = state === 'audio_lost' && this.picture;
-    this.say((this.texts.preview[state] ?? '') + (message ? ` (${message})` : ''));
+    this.say(`${this.texts.preview[state] ?? ''} ${this.texts.problems[reason] ?? ''}`.trim());
   }
 
   onLevel(level) {

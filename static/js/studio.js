@@ -195,13 +195,13 @@ function drawAir(card, air) {
   show(one('[data-air-pin-row]', card), Boolean(air.pin));
   if (air.pin) put(one('[data-air-pin]', card), air.pin);
   show(one('[data-air-unrecorded]', card), !air.recorded);
-  health(card, air.health, air.reason || (air.most_lines && `${air.most_lines}p`) || '');
+  health(card, air.health, texts.problems[air.reason] ?? (air.most_lines ? `(${air.most_lines}p)` : ''));
 }
 
 function health(card, is, why = '') {
   const line = one('[data-air-health]', card);
   line.dataset.airHealth = is;
-  put(one('[data-air-words]', line), (texts.health[is] ?? '') + (why ? ` (${why})` : ''));
+  put(one('[data-air-words]', line), `${texts.health[is] ?? ''} ${why}`.trim());
 }
 
 /** The broadcasts that were begun and ended on this page: what comes of them takes the focus of the button that is gone. */

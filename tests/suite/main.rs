@@ -11,6 +11,8 @@ mod client;
 mod clocks;
 mod command;
 mod disk_faults;
+mod encoders;
+mod forms;
 mod fsck_faults;
 mod hundred_hours;
 mod imports;

@@ -222,7 +222,7 @@ fn each_role_against_each_route() {
         (of_none("/admin/imports/{id}/retry"), &[], admins(404)),
         (of_none("/studio/upload/{id}/delete"), &[], staff(404)),
         ("/admin/retention".into(), &[("rule", "days")], admins(400)),
-        ("/studio/broadcasts".into(), &[("title", "x"), ("source", "cam-none")], staff(404)),
+        ("/studio/broadcasts".into(), &[("title", "x"), ("source", "cam-none"), ("audience", "staff")], staff(404)),
         (of_none("/studio/broadcasts/{id}/end"), &[], staff(404)),
         ("/studio/keys".into(), &[("label", "")], staff(400)),
         (of_none("/studio/keys/{id}/revoke"), &[], staff(404)),

@@ -610,7 +610,7 @@ fn the_form_asks_in_words_and_takes_the_answer() {
     let server = without_room();
     let token = server.admin.clone();
     let form = |fields: &[(&str, &str)]| -> Reply {
-        let fields = [&[("title", "By form"), ("source", "test")], fields].concat();
+        let fields = [&[("title", "By form"), ("source", "test"), ("audience", "public")], fields].concat();
         token.form("/studio/broadcasts", &[("accept-language", "en")], &fields)
     };
     let asked = form(&[]);

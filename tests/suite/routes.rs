@@ -59,7 +59,7 @@ pub fn matches(pattern: &str, path: &str) -> bool {
 }
 
 /// Each tag of a page: as it stands, and without what stands in quotes.
-fn tags(page: &str) -> Vec<(&str, String)> {
+pub fn tags(page: &str) -> Vec<(&str, String)> {
     let mut tags = Vec::new();
     let mut rest = page;
     while let Some(begin) = rest.find('<') {
@@ -78,6 +78,12 @@ fn tags(page: &str) -> Vec<(&str, String)> {
         rest = &rest[end..];
     }
     tags
+}
+
+/// What an attribute of a tag holds, as it stands there.
+pub fn attribute(tag: &str, name: &str) -> Option<String> {
+    let value = tag.split(&format!(" {name}=\"")).nth(1)?;
+    Some(value.split('"').next()?.to_owned())
 }
 
 /// A page runs scripts of the box alone, each from an address of its own, and its policy holds it to that.

@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 use rustix::process::{Signal, kill_process};
 use serde_json::json;
 
+use crate::open_pages::Page;
 use crate::playlist_rules::{Playlist, Segment};
 use crate::restart::kill;
 use crate::rtmp::{AAC, Publisher, QUICK, check_recording, discontinuities, new_key, until_on_air};
 use crate::server::{SMALL, Server, playlist, until};
 use crate::tools;
+use crate::worker_faults::studio_page;
 
 /// Colour of the slate, red, green and blue.
 const SLATE: [u8; 3] = [0x10, 0x33, 0x3a];
@@ -179,6 +181,15 @@ fn a_program_that_starts_again_without_its_camera_shows_the_slate() {
     check_continues(&before, &slate);
     let told = server.broadcast(&id);
     assert_eq!((&told["state"], &told["health"]), (&json!("live"), &json!("video_lost")), "{told}");
+    assert_eq!(told["reason_code"], "camera_unavailable", "{told}");
+    // The worker's own sentence is for the log; people read the catalogue's.
+    for (language, words) in [("id", "Kamera tidak dapat dibuka"), ("en", "The camera cannot be opened")] {
+        let page = studio_page(&server, language);
+        assert!(page.contains(words) && !page.contains("cannot be used"), "{page}");
+    }
+    let mut page = Page::open(&server, "/studio/events?source=cam-0123456789ab", &server.admin.by);
+    let told = page.until("preview", |told| told["state"] == "video_lost");
+    assert_eq!(told["reason"], "camera_unavailable", "{told}");
     server.end(&id);
     check_recording(&server, &id, &["h264", "aac"]);
 }

@@ -171,3 +171,20 @@ fn templates_have_no_text_of_their_own() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_eq!(own_words("<p alt=\"a\">{{ b }} c {% if d %}<i class=\"e\">").trim(), "a\n c");
 }
+
+#[test]
+fn what_is_noted_of_whoever_did_it_is_said_in_words() {
+    let files = files();
+    let page = &files.iter().find(|(path, ..)| path == "src/web/site/admin/mod.rs").expect("the list's page").2;
+    let mut actions = 0;
+    for (path, _, text) in &files {
+        for call in text.split("audit::record(").skip(1) {
+            let call = call.split(';').next().unwrap();
+            for action in call.split('"').skip(1).step_by(2).filter(|text| text.contains('.')) {
+                assert!(page.contains(&format!("\"{action}\" =>")), "{path}: {action} has no words");
+                actions += 1;
+            }
+        }
+    }
+    assert!(actions > 8, "{actions} actions");
+}

@@ -71,8 +71,8 @@ fn check_recording(server: &Server, id: &str) -> f64 {
     duration
 }
 
-/// The setup address that the console shows.
-fn setup_address(server: &Server) -> String {
+/// Path of the setup address that the console shows.
+pub fn setup_address(server: &Server) -> String {
     let log = server.log();
     let marker = format!("{}/setup/", server.http);
     let found = log.split_whitespace().find_map(|word| word.strip_prefix(&marker)).expect("an address on the console");

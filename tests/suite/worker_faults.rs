@@ -251,9 +251,14 @@ fn processor_time(server: &Server) -> f64 {
     ticks / 100.0
 }
 
-/// The studio's page, in English.
-fn studio_page(server: &Server) -> String {
-    server.admin.get_with("/studio", &[("accept", "text/html"), ("accept-language", "en")]).text()
+/// What the studio's page says of itself, without the texts for its script.
+pub fn studio_page(server: &Server, language: &str) -> String {
+    let page = server.admin.get_with("/studio", &[("accept", "text/html"), ("accept-language", language)]).text();
+    page.split("data-air-health")
+        .nth(1)
+        .and_then(|rest| rest.split("</p>").next())
+        .expect("something is on air")
+        .to_owned()
 }
 
 #[test]
@@ -273,8 +278,11 @@ fn a_worker_that_dies_again_and_again_is_told_and_does_not_spin() {
     assert_eq!(told["state"], "live");
     // Where the signal comes while plugins are loaded, GStreamer takes it and exits.
     assert!(told["reason"].as_str().is_some_and(|reason| reason.contains("its process ended")), "{told}");
-    let page = studio_page(&server);
-    assert!(page.contains("keeps failing") && page.contains("its process ended"), "{page}");
+    assert_eq!(told["reason_code"], "worker_lost");
+    let page = studio_page(&server, "en");
+    assert!(page.contains("keeps failing") && page.contains(" The capture stopped or does not answer."), "{page}");
+    let page = studio_page(&server, "id");
+    assert!(page.contains(" Perekam berhenti atau tidak menjawab.") && !page.contains("its process ended"), "{page}");
     assert!(server.stranger().get(&format!("/api/v1/broadcasts/{id}")).json()["reason"].is_null());
 
     // Left in peace, it comes back by itself, in the same broadcast.
@@ -325,7 +333,11 @@ fn a_worker_that_cannot_start_says_why_until_it_can() {
     let reason = told["reason"].as_str().expect("a sentence").to_owned();
     println!("{reason:?} after {:?}", begin.elapsed());
     assert!(reason.len() > 10 && !reason.contains("closed its socket"), "{reason}");
-    assert!(studio_page(&server).contains("keeps failing"));
+    println!("{}", told["reason_code"]);
+    assert!(studio_page(&server, "en").contains("keeps failing"));
+    let page = studio_page(&server, "id");
+    assert!(page.contains(" Tidak ada pengode H.264 yang bekerja di kotak siaran."), "{page}");
+    assert!(!page.contains("x264enc") && !page.contains("No video encoder"), "{page}");
     std::thread::sleep(Duration::from_secs(10).saturating_sub(begin.elapsed()));
     let (starts, busy) = (server.log().matches("worker lost").count(), processor_time(&server) - before);
     println!("{starts} losses and {busy:.2} s of the server's processor time in {:?}", begin.elapsed());

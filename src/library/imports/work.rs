@@ -171,7 +171,8 @@ impl Imports {
         packager: &mut Packager,
         recorder: &Recorder,
     ) -> Verdict {
-        let start = Start { version: VERSION, base_ns: clock::monotonic_ns(), task: Task::Import { encode } };
+        let task = Task::Import { encode };
+        let start = Start { version: VERSION, base_ns: clock::monotonic_ns(), left_out: Vec::new(), task };
         if worker.sender.send(&ToWorker::Start(start)).await.is_err() {
             return Verdict::Crashed;
         }

@@ -71,8 +71,10 @@ pub struct BroadcastBody {
     pub recorded: bool,
     /// How it is doing while it is on air; for staff.
     pub health: Option<Wellbeing>,
-    /// Why the capture keeps failing, an English sentence; for staff.
+    /// Why there is no picture or no sound, an English sentence; for staff.
     pub reason: Option<String>,
+    /// The same as a stable word, such as `camera_unavailable`, `no_encoder` or `worker_lost`.
+    pub reason_code: Option<&'static str>,
     /// Watching now.
     pub viewers: usize,
     /// Seconds of media.
@@ -110,6 +112,7 @@ pub async fn describe(
     for_staff: bool,
 ) -> Result<BroadcastBody, Problem> {
     let live = studio.live(&broadcast.id);
+    let trouble = live.as_ref().filter(|_| for_staff).and_then(|live| live.trouble());
     let id = &broadcast.id;
     let playlists = live.as_ref().map(|live| live.windows.with_media());
     let state = live.as_ref().map_or(broadcast.state, |live| live.state.borrow().public());
@@ -143,7 +146,8 @@ pub async fn describe(
         pinned: broadcast.pinned,
         recorded: broadcast.recorded,
         health: live.as_ref().filter(|_| for_staff).map(|live| live.wellbeing()),
-        reason: live.as_ref().filter(|_| for_staff).and_then(|live| live.reason()),
+        reason_code: trouble.as_ref().map(|trouble| trouble.code),
+        reason: trouble.map(|trouble| trouble.detail),
         viewers: live.map_or(0, |live| live.viewers.count()),
         duration_s: ticks_to_seconds(duration),
         size: broadcast.size,

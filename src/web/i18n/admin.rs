@@ -150,6 +150,7 @@ texts! {
     act_purge_room_short = "Menghapus sendiri rekaman terlama: ruang hampir habis", "Deleted the oldest recording by itself: room was short";
     act_purge_too_old = "Menghapus sendiri: melewati batas hari", "Deleted by itself: older than the rule keeps";
     act_purge_over_quota = "Menghapus sendiri rekaman terlama: melewati batas ukuran", "Deleted the oldest recording by itself: over the size";
+    act_recording_damaged = "Menemukan rekaman yang rusak: pulihkan dari cadangan", "Found a damaged recording: restore it from a backup";
     act_retention_set = "Mengubah lama penyimpanan rekaman", "Changed how long recordings are kept";
     done_account = "Akun dibuat.", "The account was made.";
     done_back = "Rekaman dikembalikan.", "The recording was restored.";

@@ -36,7 +36,18 @@ const PROBLEMS: &[(&str, &str, &str)] = &[
     ("tag", "Satu topik paling banyak 40 karakter.", "A topic has at most 40 characters."),
     ("too_many_tags", "Paling banyak 10 topik.", "At most 10 topics."),
     ("pin", "PIN terdiri atas enam angka.", "A PIN is six digits."),
-    ("bad_form", "Pilih salah satu.", "Choose one of these."),
+    ("bad_choice", "Pilih salah satu.", "Choose one of these."),
+    (
+        "bad_form",
+        "Isian ini tidak terbaca. Muat ulang halamannya, lalu isi sekali lagi.",
+        "This cannot be read. Reload the page and fill it in again.",
+    ),
+    ("language", "Halaman tersedia dalam bahasa Indonesia dan Inggris.", "There are pages in Indonesian and English."),
+    (
+        "body_too_large",
+        "Isian ini terlalu panjang. Perpendek, lalu kirim lagi.",
+        "What was typed is too long. Shorten it and send it again.",
+    ),
     ("retention_days", "Isi 1 sampai 36500 hari.", "Enter 1 to 36500 days."),
     ("retention_quota", "Isi 1 sampai 1000000 GB.", "Enter 1 to 1000000 GB."),
     ("captions_too_large", "Berkas teks paling besar 1 MB.", "A file of captions has at most 1 MB."),
@@ -164,6 +175,64 @@ const PROBLEMS: &[(&str, &str, &str)] = &[
         "Hanya berkas yang ditolak atau dibatalkan dapat dicoba lagi.",
         "Only a file that was refused or cancelled can be tried again.",
     ),
+    (
+        "camera_unavailable",
+        "Kamera tidak dapat dibuka: periksa kabelnya, dan tutup program lain yang memakainya.",
+        "The camera cannot be opened: check its cable, and close other programs that use it.",
+    ),
+    (
+        "microphone_unavailable",
+        "Mikrofon tidak dapat dibuka: periksa kabelnya, atau pilih mikrofon lain.",
+        "The microphone cannot be opened: check its cable, or choose another one.",
+    ),
+    (
+        "encoded_anew",
+        "Gambar H.264 dari kamera ini tidak dapat diteruskan apa adanya, jadi dikodekan ulang.",
+        "This camera's own H.264 cannot be passed on as it is, so it is encoded again.",
+    ),
+    (
+        "missing_plugin",
+        "Perangkat lunak di kotak siaran tidak lengkap. Minta pengelola memasangnya lagi.",
+        "Software is missing on the box. Ask the admin to install it again.",
+    ),
+    (
+        "no_encoder",
+        "Tidak ada pengode H.264 yang bekerja di kotak siaran. Minta pengelola menjalankan: siaran check.",
+        "No H.264 encoder works on the box. Ask the admin to run: siaran check.",
+    ),
+    (
+        "unsupported_codec",
+        "Pengirim memakai format lain. Atur ke H.264 dan AAC.",
+        "The sender uses another format. Set it to H.264 and AAC.",
+    ),
+    (
+        "no_video",
+        "Pengirim tidak mengirim gambar. Periksa kamera dan pengaturannya.",
+        "The sender sends no picture. Check its camera and its settings.",
+    ),
+    (
+        "bad_media",
+        "Yang dikirim tidak dapat dibaca. Mulai ulang pengirimnya.",
+        "What is sent cannot be read. Restart the sender.",
+    ),
+    ("no_media", "Tidak ada gambar maupun suara di dalamnya.", "There is neither picture nor sound in it."),
+    ("too_long", "Lebih dari 24 jam.", "It is longer than 24 hours."),
+    ("cannot_pass", "Tidak dapat diteruskan apa adanya.", "It cannot be passed on as it is."),
+    (
+        "pipeline_failed",
+        "Perekam gagal karena kesalahan di dalamnya. Rinciannya ada di catatan kotak siaran.",
+        "The capture fails by a fault of its own. The log of the box has the details.",
+    ),
+    (
+        "wrong_version",
+        "Bagian-bagian program ini tidak seversi. Minta pengelola memulai ulang kotak siaran.",
+        "The parts of this program are not of the same version. Ask the admin to restart the box.",
+    ),
+    (
+        "worker_lost",
+        "Perekam berhenti atau tidak menjawab. Rinciannya ada di catatan kotak siaran.",
+        "The capture stopped or does not answer. The log of the box has the details.",
+    ),
     ("last_admin", "Pengelola terakhir yang aktif harus tetap pengelola.", "The last active admin must stay an admin."),
     (
         "too_many_keys",
@@ -207,8 +276,8 @@ const PROBLEMS: &[(&str, &str, &str)] = &[
     ),
     (
         "csrf_failed",
-        "Halaman ini terlalu lama terbuka. Muat ulang, lalu coba lagi.",
-        "This page was open for too long. Reload it and try again.",
+        "Halaman ini terlalu lama terbuka. Muat ulang, lalu coba lagi. Bila tetap begini, izinkan kuki untuk situs ini.",
+        "This page was open for too long. Reload it and try again. If it stays like this, allow cookies for this site.",
     ),
     (
         "not_signed_in",
@@ -219,12 +288,40 @@ const PROBLEMS: &[(&str, &str, &str)] = &[
     ("too_many_attempts", "Terlalu banyak percobaan. Tunggu sebentar.", "Too many attempts. Wait a moment."),
     (
         "database_locked",
-        "Kotak siaran sedang sibuk. Coba lagi sebentar lagi.",
-        "The box is busy. Try again in a moment.",
+        "Kotak siaran sedang sibuk dan tidak ada yang berubah. Coba lagi sebentar lagi.",
+        "The box is busy and nothing has changed. Try again in a moment.",
     ),
 ];
 
 impl Lang {
+    /// What a field of a form is called on its page, by its name; none for what is no field of a person's.
+    pub fn field_name(self, name: &str) -> Option<&'static str> {
+        Some(match name {
+            "title" => self.recording_title(),
+            "description" => self.recording_description(),
+            "tags" => self.recording_tags(),
+            "audience" => self.studio_step_audience(),
+            "hidden" => self.recording_hidden(),
+            "pinned" => self.recording_pinned(),
+            "username" => self.login_username(),
+            "password" => self.login_password(),
+            "password_again" => self.setup_password_again(),
+            "role" => self.accounts_role(),
+            "label" => self.keys_label(),
+            "auto_live" => self.keys_when(),
+            "source" => self.studio_step_source(),
+            "microphone" => self.studio_microphone(),
+            "pin" => self.pin_label(),
+            "rule" => self.retention_title(),
+            "days" => self.retention_field_days(),
+            "quota_gb" => self.retention_field_quota(),
+            "language" => self.captions_language(),
+            "lang" => self.language(),
+            "q" => self.home_search(),
+            _ => return None,
+        })
+    }
+
     /// The sentence for a refusal's word, if people are to read one.
     pub fn problem(self, code: &str) -> Option<&'static str> {
         let (_, id, en) = PROBLEMS.iter().find(|(word, ..)| *word == code)?;
@@ -234,5 +331,29 @@ impl Lang {
     /// All of them, for a script that calls the API.
     pub fn problems(self) -> BTreeMap<&'static str, &'static str> {
         PROBLEMS.iter().map(|(code, id, en)| (*code, [*id, *en][self as usize])).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::protocol::ErrorCode;
+
+    #[test]
+    fn whatever_a_worker_tells_has_its_sentence() {
+        let codes: Vec<ErrorCode> = (0..u8::MAX).map_while(|number| postcard::from_bytes(&[number]).ok()).collect();
+        assert!(codes.len() > 10 && codes.contains(&ErrorCode::Version), "{codes:?}");
+        for word in codes.into_iter().map(ErrorCode::as_str).chain(["worker_lost"]) {
+            for t in Lang::ALL {
+                assert!(t.problem(word).is_some(), "{word}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_word_has_one_sentence() {
+        for (at, (word, ..)) in PROBLEMS.iter().enumerate() {
+            assert!(PROBLEMS[at + 1..].iter().all(|(other, ..)| other != word), "{word}");
+        }
     }
 }

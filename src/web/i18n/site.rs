@@ -114,6 +114,7 @@ texts! {
     error_server = "Permintaan Anda tidak terlaksana dan tidak ada yang berubah. Coba lagi sebentar lagi; bila tetap begini, beri tahu pengelola.",
         "Your request was not carried out and nothing has changed. Try again in a moment; if it stays like this, tell the admin.";
     error_throttled_title = "Terlalu banyak percobaan", "Too many attempts";
+    error_refused_title = "Belum dapat dilakukan", "That could not be done";
     error_bad_request_title = "Permintaan tidak dapat dipahami", "The request could not be understood";
     error_bad_request = "Ada isian yang tidak sah. Kembali, periksa isiannya, lalu kirim lagi.",
         "Something that was sent is not valid. Go back, check the fields and send again.";
@@ -136,6 +137,7 @@ phrases! {
     home_nothing(query: &str) = format!("Tidak ada rekaman untuk “{query}”."), format!("No recordings for “{query}”.");
     card_length(length: &str) = format!("Durasi {length}"), format!("Length {length}");
     signed_in_as(name: &str) = format!("Masuk sebagai {name}"), format!("Signed in as {name}");
+    error_at(field: &str, words: &str) = format!("{field}: {words}"), format!("{field}: {words}");
     error_throttled(wait: &str) = format!("Demi keamanan, tunggu {wait} sebelum mencoba lagi."),
         format!("To keep accounts safe, wait {wait} before you try again.");
     login_throttled(wait: &str) = format!("Terlalu banyak percobaan. Tunggu {wait} lalu coba lagi."),

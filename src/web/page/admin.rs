@@ -14,7 +14,7 @@ pub struct Overview {
     pub site: Site,
     pub storage: Storage,
     /// How long recordings are kept; posts `rule`, `days`, `quota_gb` to `/admin/retention`.
-    pub rule: RuleName,
+    pub rule: Field<RuleName>,
     pub days: Field,
     pub quota_gb: Field,
     pub recordings: u64,
@@ -130,7 +130,7 @@ pub struct Accounts {
     pub username: Field,
     /// Only the error is shown.
     pub password: Field,
-    pub role: Role,
+    pub role: Field<Role>,
 }
 
 pub struct AccountRow {
@@ -145,6 +145,8 @@ pub struct AccountRow {
     pub last_admin: bool,
     /// What was wrong with the last change of this account; opens its form.
     pub error: Option<String>,
+    /// The field at fault; empty for none.
+    pub at: String,
 }
 
 /// The list, searched by `q`.
@@ -233,9 +235,9 @@ pub struct RecordingEdit {
     pub title: Field,
     pub description: Field,
     pub tags: Field,
-    pub audience: Audience,
-    pub hidden: bool,
-    pub pinned: bool,
+    pub audience: Field<Audience>,
+    pub hidden: Field<bool>,
+    pub pinned: Field<bool>,
     pub thumbnail: bool,
     pub pin: Option<String>,
     /// On air: it cannot be deleted yet.
@@ -258,6 +260,7 @@ pub struct CaptionsEdit {
     pub name: String,
     /// Tags and names to choose from; empty where the language stays.
     pub languages: Vec<(&'static str, &'static str)>,
+    pub language_error: Option<String>,
     pub text: Field,
 }
 

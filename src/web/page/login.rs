@@ -10,6 +10,8 @@ use super::{Field, Site};
 pub struct Login {
     pub site: Site,
     pub username: Field,
+    /// Only the error is shown.
+    pub password: Field,
     /// Why signing in did not work, in words.
     pub error: Option<String>,
     /// Where to go afterwards: a path of this site.

@@ -191,19 +191,19 @@ pub struct Said {
     pub words: String,
 }
 
-/// A text field that may come back with what was typed and what is wrong with it.
+/// A field that may come back with what was typed or chosen and what is wrong with it.
 #[derive(Clone, Debug, Default)]
-pub struct Field {
-    pub value: String,
+pub struct Field<T = String> {
+    pub value: T,
     pub error: Option<String>,
 }
 
-impl Field {
-    pub fn of(value: impl Into<String>) -> Self {
+impl<T> Field<T> {
+    pub fn of(value: impl Into<T>) -> Self {
         Self { value: value.into(), error: None }
     }
 
-    pub fn wrong(value: impl Into<String>, error: impl Into<String>) -> Self {
+    pub fn wrong(value: impl Into<T>, error: impl Into<String>) -> Self {
         Self { value: value.into(), error: Some(error.into()) }
     }
 }

@@ -2,7 +2,7 @@
 //! `SIARAN_PAGES` (a folder) when that is set, so that they can be looked at.
 
 use super::admin::*;
-use super::error::ErrorPage;
+use super::error::{ErrorPage, Refused};
 use super::home::{Home, LiveCard};
 use super::live::Live;
 use super::login::Login;
@@ -134,8 +134,9 @@ fn studio(t: Lang, on_air: Vec<OnAir>) -> Studio {
             microphone: "mic1".into(),
             title: Field::of(t.studio_default_title("13 November 2025")),
             description: Field::default(),
-            audience: Audience::Public,
+            audience: Field::of(Audience::Public),
         },
+        at: String::new(),
         disk_left_s: Some(165_600),
         error: None,
         no_room: false,
@@ -162,8 +163,8 @@ fn keys(t: Lang, made: bool) -> Keys {
             key("k2", "Ponsel Bu Sari", false, None, false),
         ],
         label: Field::default(),
-        auto_live: true,
-        audience: Audience::Public,
+        auto_live: Field::of(true),
+        audience: Field::of(Audience::Public),
         made: made.then(|| MadeKey {
             label: "Aula".into(),
             server: "rtmp://192.168.1.20:1935/live".into(),
@@ -182,6 +183,7 @@ fn accounts(t: Lang) -> Accounts {
         made_ms: NOW - 3_600_000,
         me: id == "a1",
         last_admin: role == Role::Admin,
+        at: error.as_ref().map_or_else(String::new, |_| "password".into()),
         error,
     };
     Accounts {
@@ -193,7 +195,7 @@ fn accounts(t: Lang) -> Accounts {
         ],
         username: Field::wrong("bidan.sari", t.problem("username_taken").unwrap_or_default()),
         password: Field::default(),
-        role: Role::Broadcaster,
+        role: Field::of(Role::Broadcaster),
     }
 }
 
@@ -228,7 +230,7 @@ fn overview(t: Lang) -> Overview {
             left_s: Some(46 * 3_600 + 120),
             untouched_s: Some(12 * 3_600),
         },
-        rule: RuleName::Days,
+        rule: Field::of(RuleName::Days),
         days: Field::wrong("0", t.problem("retention_days").unwrap_or_default()),
         quota_gb: Field::default(),
         recordings: 84,
@@ -287,9 +289,9 @@ fn recording(t: Lang) -> RecordingEdit {
         title: Field::wrong("", t.problem("required").unwrap_or_default()),
         description: Field::of("Bidan Sari menunjukkan empat posisi."),
         tags: Field::of("Menyusui, Bayi baru lahir"),
-        audience: Audience::Pin,
-        hidden: false,
-        pinned: true,
+        audience: Field::of(Audience::Pin),
+        hidden: Field::of(false),
+        pinned: Field::of(true),
         thumbnail: true,
         pin: Some("482915".into()),
         on_air: false,
@@ -310,6 +312,7 @@ fn captions(t: Lang, new: bool) -> CaptionsEdit {
         title: "Cuci tangan enam langkah".into(),
         language: if new { "" } else { "jv" }.into(),
         name: if new { "" } else { "Basa Jawa" }.into(),
+        language_error: None,
         languages: if new { crate::web::i18n::captions::LANGUAGES.to_vec() } else { vec![] },
         text: if new { Field::of("WEBVTT\n") } else { Field::wrong("WEBVTT\n\n1 --> 2\n<b>demam</b>", wrong) },
     }
@@ -409,6 +412,7 @@ fn pages(t: Lang) -> Vec<(&'static str, String)> {
             show(&Login {
                 site: site(t, "/login", ""),
                 username: Field::of("bidan.sari"),
+                password: Field::default(),
                 error: Some(t.login_wrong().into()),
                 next: "/studio".into(),
             }),
@@ -434,9 +438,12 @@ fn pages(t: Lang) -> Vec<(&'static str, String)> {
         ("admin_captions", show(&captions(t, false))),
         ("admin_captions_new", show(&captions(t, true))),
         ("admin_trash", show(&trash(t))),
-        ("error_404", show(&ErrorPage::new(site(t, "/nothing", ""), 404, None))),
-        ("error_401", show(&ErrorPage::new(site(t, "/studio", ""), 401, None))),
-        ("error_429", show(&ErrorPage::new(site(t, "/login", ""), 429, Some(90)))),
+        ("error_404", show(&ErrorPage::new(site(t, "/nothing", ""), 404, Refused::default()))),
+        ("error_401", show(&ErrorPage::new(site(t, "/studio", ""), 401, Refused::default()))),
+        (
+            "error_429",
+            show(&ErrorPage::new(site(t, "/login", ""), 429, Refused { wait_s: Some(90), ..Refused::default() })),
+        ),
     ]
 }
 

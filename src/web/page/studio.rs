@@ -23,6 +23,8 @@ pub struct Studio {
     pub disk_left_s: Option<u64>,
     /// Why the last attempt to go live failed, in words.
     pub error: Option<String>,
+    /// The field at fault; empty for none.
+    pub at: String,
     /// There is no room to record it: on air without a recording, or not at all?
     pub no_room: bool,
     /// Bytes in the trash, for whoever may empty it; else 0.
@@ -39,7 +41,7 @@ pub struct Draft {
     pub microphone: String,
     pub title: Field,
     pub description: Field,
-    pub audience: Audience,
+    pub audience: Field<Audience>,
 }
 
 /// A broadcast that is starting or live.
@@ -54,7 +56,7 @@ pub struct OnAir {
     /// The six digits, when the audience needs them.
     pub pin: Option<String>,
     pub health: Health,
-    /// Why the capture keeps failing, in English.
+    /// Why there is no picture or no sound, in words.
     pub reason: Option<String>,
     /// Nothing of it is kept.
     pub unrecorded: bool,
@@ -223,8 +225,8 @@ pub struct Keys {
     pub site: Site,
     pub keys: Vec<Key>,
     pub label: Field,
-    pub auto_live: bool,
-    pub audience: Audience,
+    pub auto_live: Field<bool>,
+    pub audience: Field<Audience>,
     /// The key that was just made.
     pub made: Option<MadeKey>,
     pub rtmp_on: bool,

@@ -39,20 +39,23 @@ async fn login(
     if site.who.is_some() {
         return Ok(see_other(&next));
     }
-    let mut response = html(&login_page(site, &newcomer, "", None, next))?;
+    let blank = [Field::default(), Field::default()];
+    let mut response = html(&login_page(site, &newcomer, blank, None, next))?;
     response.add_cookie(&newcomer.cookie(&request)).map_err(Problem::internal)?;
     Ok(response)
 }
 
-fn login_page(site: Site, newcomer: &Newcomer, username: &str, error: Option<String>, next: String) -> Login {
-    Login { site: Site { csrf: newcomer.token.clone(), ..site }, username: Field::of(username), error, next }
+/// `fields`: username, password.
+fn login_page(site: Site, newcomer: &Newcomer, fields: [Field; 2], error: Option<String>, next: String) -> Login {
+    let [username, password] = fields;
+    Login { site: Site { csrf: newcomer.token.clone(), ..site }, username, password, error, next }
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Credentials {
     username: String,
     password: String,
-    #[serde(default)]
     next: String,
 }
 
@@ -66,6 +69,13 @@ async fn sign_in(
     let Credentials { username, password, next } = form.take()?;
     let t = site.t;
     let next = guard::local_path(Some(&next)).to_owned();
+    if username.is_empty() || password.is_empty() {
+        let needed =
+            |value: &str| Some(t.problem("required").unwrap_or_default().to_owned()).filter(|_| value.is_empty());
+        let error = (needed(&username), needed(&password));
+        let fields = [Field { value: username, error: error.0 }, Field { value: String::new(), error: error.1 }];
+        return html_as(StatusCode::BAD_REQUEST, &login_page(site, &newcomer, fields, None, next));
+    }
     let error = match begin_session(&request, &accounts, username.clone(), password, &next).await {
         Ok(response) => return response,
         Err(error) => error,
@@ -75,7 +85,8 @@ async fn sign_in(
         (None, SignInError::Wrong) => (StatusCode::UNAUTHORIZED, t.login_wrong().to_owned()),
         _ => return Err(error.into()),
     };
-    let mut response = html_as(status, &login_page(site, &newcomer, &username, Some(words), next))?;
+    let fields = [Field::of(username), Field::default()];
+    let mut response = html_as(status, &login_page(site, &newcomer, fields, Some(words), next))?;
     if let Some(wait) = error.retry_after_s() {
         response.headers_mut().insert(actix_web::http::header::RETRY_AFTER, wait.into());
     }
@@ -144,7 +155,8 @@ fn setup_page(site: Site, newcomer: &Newcomer, token: String, fields: [Field; 3]
     SetupForm { site, token, username, password, password_again, error }
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct FirstAdmin {
     token: String,
     username: String,

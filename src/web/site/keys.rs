@@ -12,7 +12,7 @@ use crate::people::{NewKey, Person, StreamKeys};
 use crate::web::api::stream_keys::rtmp_url;
 use crate::web::error::Problem;
 use crate::web::guard::Broadcaster;
-use crate::web::input::Form;
+use crate::web::input::{Choice, Form};
 use crate::web::page::studio::{Key, Keys, MadeKey};
 use crate::web::page::{Field, Site};
 
@@ -56,20 +56,26 @@ async fn page(
         site,
         keys: rows.collect(),
         label: Field::default(),
-        auto_live: true,
-        audience: Audience::Public,
+        auto_live: Field::of(true),
+        audience: Field::of(Audience::Public),
         made: None,
         rtmp_on: rtmp_url(request, "").is_some(),
     })
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 struct Wanted {
     label: String,
-    /// `1` or `0`.
-    auto_live: Option<String>,
-    #[serde(default)]
-    audience: Audience,
+    auto_live: Choice,
+    audience: Choice,
+}
+
+impl Wanted {
+    fn check(&self) -> Result<NewKey, Problem> {
+        let (auto_live, audience) = (self.auto_live.yes("auto_live")?, self.audience.read("audience")?);
+        Ok(NewKey { label: self.label.clone(), auto_live, audience })
+    }
 }
 
 async fn make(
@@ -80,9 +86,11 @@ async fn make(
     studio: Data<Studio>,
     form: Form<Wanted>,
 ) -> Result<HttpResponse, Problem> {
-    let Wanted { label, auto_live, audience } = form.take()?;
-    let auto_live = auto_live.as_deref() != Some("0");
-    let made = keys.create(&session.person, NewKey { label: label.clone(), auto_live, audience }).await;
+    let wanted = form.take()?;
+    let made = match wanted.check() {
+        Ok(new) => keys.create(&session.person, new).await.map_err(Problem::from),
+        Err(problem) => Err(problem),
+    };
     let t = site.t;
     let page = page(site, &request, &keys, &studio, &session.person).await?;
     match made {
@@ -91,9 +99,16 @@ async fn make(
             let shown = MadeKey { label: made.key.label, server, key: made.secret };
             html_as(StatusCode::CREATED, &Keys { made: Some(shown), ..page })
         }
-        Err(error) => {
-            let refusal = Refusal::of(t, error.into())?;
-            html_as(refusal.status, &Keys { label: Field::wrong(label, refusal.words), auto_live, audience, ..page })
+        Err(problem) => {
+            let refusal = Refusal::of(t, problem)?;
+            let auto_live = refusal.field("auto_live", wanted.auto_live.yes("auto_live").unwrap_or(true));
+            let audience = refusal.choice("audience", &wanted.audience, Audience::Public);
+            // That there are too many keys is told where one is named.
+            let label = match refusal.at() {
+                "" => Field::wrong(wanted.label, &refusal.words),
+                _ => refusal.field("label", wanted.label),
+            };
+            html_as(refusal.status, &Keys { label, auto_live, audience, ..page })
         }
     }
 }

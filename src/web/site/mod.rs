@@ -15,12 +15,13 @@ use actix_web::http::{StatusCode, header};
 use actix_web::web::ServiceConfig;
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
 use askama::Template;
+use serde::de::DeserializeOwned;
 
 use super::error::{ErrorPages, Problem};
 use super::guard::Visitor;
 use super::i18n::Lang;
-use super::input::LocalFuture;
-use super::page::error::ErrorPage;
+use super::input::{Choice, LocalFuture};
+use super::page::error::{ErrorPage, Refused};
 use super::page::{Card, Field, Site, Who};
 use crate::base::clock::{self, ticks_to_seconds};
 use crate::store::broadcasts::Broadcast;
@@ -170,15 +171,22 @@ impl Refusal {
         &self.field
     }
 
-    /// What was typed into `name`, with the words if the fault is there.
-    pub fn field(&self, name: &str, typed: &str) -> Field {
+    /// What was typed or chosen as `name`, with the words if the fault is there.
+    pub fn field<T>(&self, name: &str, typed: impl Into<T>) -> Field<T> {
         if self.field == name { Field::wrong(typed, &self.words) } else { Field::of(typed) }
+    }
+
+    /// What was chosen as `name`, or `otherwise` where that is no option.
+    pub fn choice<T: DeserializeOwned>(&self, name: &'static str, chosen: &Choice, otherwise: T) -> Field<T> {
+        self.field(name, chosen.read(name).unwrap_or(otherwise))
     }
 }
 
 /// The page for a refusal. It knows the reader's language, not who is signed in: that may be what failed.
 fn error_page(request: &HttpRequest, problem: &Problem, _id: &str) -> String {
     let site = site_of(request, &Visitor(None));
-    let page = ErrorPage::new(site, problem.code.status().as_u16(), problem.retry_after_s);
+    let field = problem.field.as_deref().unwrap_or_default();
+    let refused = Refused { code: problem.code.as_str(), field, wait_s: problem.retry_after_s };
+    let page = ErrorPage::new(site, problem.code.status().as_u16(), refused);
     page.render().unwrap_or_else(|_| problem.detail.clone().into_owned())
 }

@@ -18,7 +18,7 @@ use crate::web::access;
 use crate::web::api::broadcasts::end_live;
 use crate::web::error::Problem;
 use crate::web::guard::{Broadcaster, Visitor};
-use crate::web::input::Form;
+use crate::web::input::{Choice, Form};
 use crate::web::page::studio::{self as view, Draft, Health, OnAir};
 use crate::web::page::tv::Qr;
 use crate::web::page::{Field, Site};
@@ -51,7 +51,7 @@ async fn studio(
         microphone: status.sources.first().and_then(first_microphone).unwrap_or_default(),
         title: Field::of(site.t.studio_default_title(&site.t.day(site.now_ms))),
         description: Field::default(),
-        audience: Audience::Public,
+        audience: Field::of(Audience::Public),
     };
     html_as(
         StatusCode::OK,
@@ -76,6 +76,7 @@ fn page(
     error: Option<String>,
     another: bool,
 ) -> view::Studio {
+    let t = site.t;
     let on_air = status.broadcasts.into_iter().map(|live| OnAir {
         id: live.id,
         title: live.title,
@@ -85,7 +86,7 @@ fn page(
         viewers: live.viewers as u64,
         pin: live.pin,
         health: Health(live.health),
-        reason: live.reason,
+        reason: live.reason.and_then(|code| t.problem(code)).map(str::to_owned),
         unrecorded: !live.recorded,
     });
     let test_label = site.t.studio_source_test_label();
@@ -101,6 +102,7 @@ fn page(
         draft,
         disk_left_s: Some(status.disk_left_s),
         error,
+        at: String::new(),
         no_room: false,
         trash_bytes: 0,
         another,
@@ -109,22 +111,32 @@ fn page(
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 struct Wanted {
-    #[serde(default)]
     title: String,
-    #[serde(default)]
     description: String,
-    #[serde(default)]
     source: String,
-    #[serde(default)]
     microphone: String,
-    #[serde(default)]
-    audience: Audience,
-    #[serde(default)]
-    record: Recording,
-    /// The answer to there being no room.
-    free_trash: Option<String>,
+    audience: Choice,
+    /// Sent by the button that answers there being no room, as is `free_trash`.
+    record: Option<Choice>,
+    free_trash: Choice,
+}
+
+impl Wanted {
+    fn check(&self, account_id: &str) -> Result<NewBroadcast, Problem> {
+        Ok(NewBroadcast {
+            title: texts::title(&self.title)?,
+            description: texts::description(&self.description)?,
+            audience: self.audience.read("audience")?,
+            source_id: self.source.clone(),
+            microphone: Some(self.microphone.clone()).filter(|id| !id.is_empty()),
+            account_id: Some(account_id.to_owned()),
+            stream_key_id: None,
+            recording: self.record.as_ref().map_or(Ok(Recording::default()), |record| record.read("record"))?,
+        })
+    }
 }
 
 async fn go_live(
@@ -136,10 +148,7 @@ async fn go_live(
     form: Form<Wanted>,
 ) -> Result<HttpResponse, Problem> {
     let wanted = form.take()?;
-    if wanted.free_trash.is_some() && session.person.role.is_admin() {
-        library.empty_trash(&session.person.username).await?;
-    }
-    let problem = match begin(&studio, session, &wanted).await {
+    let problem = match begin(&studio, &library, &session, &wanted).await {
         Ok(()) => return Ok(see_other("/studio")),
         Err(problem) => problem,
     };
@@ -149,27 +158,22 @@ async fn go_live(
     let draft = Draft {
         source: wanted.source.clone(),
         microphone: wanted.microphone.clone(),
-        title: refusal.field("title", &wanted.title),
-        description: refusal.field("description", &wanted.description),
-        audience: wanted.audience,
+        title: refusal.field("title", wanted.title),
+        description: refusal.field("description", wanted.description),
+        audience: refusal.choice("audience", &wanted.audience, Audience::Public),
     };
-    let error = (!["title", "description"].contains(&refusal.at())).then(|| refusal.words.clone());
+    let error = (!["title", "description", "audience"].contains(&refusal.at())).then(|| refusal.words.clone());
     let status = status(&studio, &library).await;
     let page = page(site, &request, status, draft, error, true);
-    html_as(refusal.status, &view::Studio { no_room, trash_bytes, ..page })
+    html_as(refusal.status, &view::Studio { at: refusal.at().to_owned(), no_room, trash_bytes, ..page })
 }
 
-async fn begin(studio: &Studio, session: Session, wanted: &Wanted) -> Result<(), Problem> {
-    let new = NewBroadcast {
-        title: texts::title(&wanted.title)?,
-        description: texts::description(&wanted.description)?,
-        audience: wanted.audience,
-        source_id: wanted.source.clone(),
-        microphone: Some(wanted.microphone.clone()).filter(|id| !id.is_empty()),
-        account_id: Some(session.person.id),
-        stream_key_id: None,
-        recording: wanted.record,
-    };
+async fn begin(studio: &Studio, library: &Library, session: &Session, wanted: &Wanted) -> Result<(), Problem> {
+    let new = wanted.check(&session.person.id)?;
+    // Nothing goes from the trash for what cannot begin.
+    if wanted.free_trash.ticked("free_trash")? && session.person.role.is_admin() && studio.has(&new.source_id) {
+        library.empty_trash(&session.person.username).await?;
+    }
     studio.go_live(new).await?;
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! `/studio/upload`: sending videos from a file. The page's script sends them by `/api/v1/uploads`; without it, one file goes with
 //! the form.
 
+use std::pin::Pin;
+
 use actix_web::http::header;
 use actix_web::web::{self, Data, Path, ServiceConfig, resource};
 use actix_web::{HttpRequest, HttpResponse};
@@ -67,6 +69,10 @@ async fn keep(uploads: &Uploads, session: &Session, form: Begun, about: u64) -> 
     let name = file.content_disposition().and_then(|about| about.get_filename()).unwrap_or_default().to_owned();
     // So a browser sends that nothing was chosen.
     if name.is_empty() {
+        return Err(UploadError::Empty.into());
+    }
+    let mut file = file.peekable();
+    if Pin::new(&mut file).peek().await.is_none() {
         return Err(UploadError::Empty.into());
     }
     let append = uploads.begin_whole(&session.person.username, &name, about).await?;

@@ -17,7 +17,7 @@ use crate::web::api::broadcasts::{manageable, may_manage};
 use crate::web::error::{Code, Problem};
 use crate::web::guard::{self, Broadcaster, Visitor};
 use crate::web::i18n::Lang;
-use crate::web::input::Form;
+use crate::web::input::{Choice, Form};
 use crate::web::live;
 use crate::web::page::home::{Home, LiveCard};
 use crate::web::page::watch::{Watch, WatchPin};
@@ -168,9 +168,10 @@ fn may_pin(visitor: &Visitor, broadcast: &Broadcast) -> bool {
     broadcast.recorded && visitor.0.as_ref().is_some_and(|session| may_manage(&session.person, broadcast))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 struct Keep {
-    pinned: String,
+    pinned: Choice,
 }
 
 async fn keep(
@@ -180,7 +181,7 @@ async fn keep(
     form: Form<Keep>,
 ) -> Result<HttpResponse, Problem> {
     let broadcast = manageable(&library, &session, &id).await?;
-    let edit = Edit { pinned: Some(form.take()?.pinned == "1"), ..Edit::default() };
+    let edit = Edit { pinned: Some(form.take()?.pinned.yes("pinned")?), ..Edit::default() };
     library.edit(&session.person.username, &broadcast.id, edit).await?;
     Ok(see_other(&format!("/watch/{}?done=saved", broadcast.id)))
 }
@@ -189,7 +190,8 @@ fn pin_page(site: Site, broadcast: &Broadcast, pin: Field) -> WatchPin {
     WatchPin { site, id: broadcast.id.clone(), title: broadcast.title.clone(), pin }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 struct GivenPin {
     pin: String,
 }
@@ -219,15 +221,15 @@ async fn give_pin(
     }
 }
 
-#[derive(Debug, Deserialize)]
-struct Choice {
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Chosen {
     lang: String,
-    #[serde(default)]
     back: String,
 }
 
-async fn choose_language(form: Form<Choice>) -> Result<HttpResponse, Problem> {
-    let Choice { lang, back } = form.take()?;
+async fn choose_language(form: Form<Chosen>) -> Result<HttpResponse, Problem> {
+    let Chosen { lang, back } = form.take()?;
     let sentence = "There are pages in id and en.";
     let lang = Lang::parse(&lang).ok_or_else(|| Problem::new(Code::BadField("language"), sentence).field("lang"))?;
     let mut response = see_other(guard::local_path(Some(&back)));

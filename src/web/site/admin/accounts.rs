@@ -4,10 +4,10 @@ use actix_web::HttpResponse;
 use actix_web::web::{self, Data, Path, ServiceConfig, resource};
 use serde::Deserialize;
 
-use crate::people::{Accounts, Changes, NewAccount, PeopleError, Session};
+use crate::people::{Accounts, Changes, NewAccount, Session};
 use crate::web::error::Problem;
 use crate::web::guard::Admin;
-use crate::web::input::Form;
+use crate::web::input::{Choice, Form};
 use crate::web::page::admin::{self as view, AccountRow, Role};
 use crate::web::page::{Field, Site};
 use crate::web::site::{Refusal, html, html_as, see_other};
@@ -42,21 +42,23 @@ async fn page(site: Site, accounts: &Accounts, session: &Session) -> Result<view
         disabled: account.disabled_at.is_some(),
         made_ms: account.created_at,
         error: None,
+        at: String::new(),
     });
     Ok(view::Accounts {
         site,
         accounts: rows.collect(),
         username: Field::default(),
         password: Field::default(),
-        role: Role::Broadcaster,
+        role: Field::of(Role::Broadcaster),
     })
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct New {
     username: String,
     password: String,
-    role: Role,
+    role: Choice,
 }
 
 async fn make(
@@ -66,13 +68,20 @@ async fn make(
     form: Form<New>,
 ) -> Result<HttpResponse, Problem> {
     let New { username, password, role } = form.take()?;
-    let new = NewAccount { username: username.clone(), password, role };
-    let Err(error) = accounts.create(&session.person.username, new).await else {
-        return Ok(see_other("/admin/accounts?done=account"));
+    let problem = match role.read("role") {
+        Ok(role) => {
+            let new = NewAccount { username: username.clone(), password, role };
+            match accounts.create(&session.person.username, new).await {
+                Ok(_) => return Ok(see_other("/admin/accounts?done=account")),
+                Err(error) => error.into(),
+            }
+        }
+        Err(problem) => problem,
     };
-    let refusal = Refusal::of(site.t, error.into())?;
+    let refusal = Refusal::of(site.t, problem)?;
     let page = page(site, &accounts, &session).await?;
-    let (username, password) = (refusal.field("username", &username), refusal.field("password", ""));
+    let (username, password) = (refusal.field("username", username), refusal.field("password", ""));
+    let role = refusal.choice("role", &role, page.role.value);
     html_as(refusal.status, &view::Accounts { username, password, role, ..page })
 }
 
@@ -83,22 +92,23 @@ async fn changed(
     session: &Session,
     id: &str,
     done: &str,
-    result: Result<(), PeopleError>,
+    result: Result<(), Problem>,
 ) -> Result<HttpResponse, Problem> {
-    let Err(error) = result else {
+    let Err(problem) = result else {
         return Ok(see_other(&format!("/admin/accounts?done={done}")));
     };
-    let refusal = Refusal::of(site.t, error.into())?;
+    let refusal = Refusal::of(site.t, problem)?;
     let mut page = page(site, accounts, session).await?;
-    if let Some(row) = page.accounts.iter_mut().find(|row| row.id == id) {
-        row.error = Some(refusal.words);
-    }
+    let row = page.accounts.iter_mut().find(|row| row.id == id).ok_or_else(Problem::not_found)?;
+    row.at = refusal.at().to_owned();
+    row.error = Some(refusal.words);
     html_as(refusal.status, &page)
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct NewRole {
-    role: Role,
+    role: Choice,
 }
 
 async fn set_role(
@@ -108,12 +118,18 @@ async fn set_role(
     id: Path<String>,
     form: Form<NewRole>,
 ) -> Result<HttpResponse, Problem> {
-    let changes = Changes { role: Some(form.take()?.role), ..Changes::default() };
-    let result = accounts.update(&session.person.username, &id, changes).await.map(drop);
+    let result = match form.take()?.role.read("role") {
+        Ok(role) => {
+            let changes = Changes { role: Some(role), ..Changes::default() };
+            accounts.update(&session.person.username, &id, changes).await.map(drop).map_err(Problem::from)
+        }
+        Err(problem) => Err(problem),
+    };
     changed(site, &accounts, &session, &id, "saved", result).await
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct NewPassword {
     password: String,
 }
@@ -126,7 +142,8 @@ async fn set_password(
     form: Form<NewPassword>,
 ) -> Result<HttpResponse, Problem> {
     let password = form.take()?.password;
-    let result = accounts.reset_password(&session.person.username, &id, password).await.map(drop);
+    let result =
+        accounts.reset_password(&session.person.username, &id, password).await.map(drop).map_err(Problem::from);
     changed(site, &accounts, &session, &id, "password", result).await
 }
 
@@ -137,7 +154,7 @@ async fn disable(
     id: Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let changes = Changes { disabled: Some(true), ..Changes::default() };
-    let result = accounts.update(&session.person.username, &id, changes).await.map(drop);
+    let result = accounts.update(&session.person.username, &id, changes).await.map(drop).map_err(Problem::from);
     changed(site, &accounts, &session, &id, "disabled", result).await
 }
 
@@ -148,7 +165,7 @@ async fn enable(
     id: Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let changes = Changes { disabled: Some(false), ..Changes::default() };
-    let result = accounts.update(&session.person.username, &id, changes).await.map(drop);
+    let result = accounts.update(&session.person.username, &id, changes).await.map(drop).map_err(Problem::from);
     changed(site, &accounts, &session, &id, "enabled", result).await
 }
 
@@ -158,6 +175,6 @@ async fn delete(
     accounts: Data<Accounts>,
     id: Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let result = accounts.delete(&session.person.username, &id).await;
+    let result = accounts.delete(&session.person.username, &id).await.map_err(Problem::from);
     changed(site, &accounts, &session, &id, "account_deleted", result).await
 }

@@ -48,6 +48,7 @@ fn page(site: Site, broadcast: &Broadcast, language: &str, text: Field) -> Capti
         language: language.to_owned(),
         name: own_name(language).to_owned(),
         languages: Vec::new(),
+        language_error: None,
         text,
     }
 }
@@ -104,8 +105,16 @@ async fn save(
     if languages.iter().all(|(tag, _)| *tag != language) {
         languages.clear(); // It is changed and not added.
     }
-    let text = Field::wrong(String::from_utf8_lossy(&sent), words);
-    html_as(refusal.status, &CaptionsEdit { languages, ..page(site, &broadcast, &language, text) })
+    let text = String::from_utf8_lossy(&sent).into_owned();
+    // Which language it is can be chosen again, whichever was sent.
+    let (text, language_error) = match refusal.at() {
+        "language" => (Field::of(text), Some(words)),
+        _ => (Field::wrong(text, words), None),
+    };
+    if language_error.is_some() {
+        languages = missing(&library, &broadcast).await?;
+    }
+    html_as(refusal.status, &CaptionsEdit { languages, language_error, ..page(site, &broadcast, &language, text) })
 }
 
 /// Or what is wrong, and at which line.
@@ -129,6 +138,8 @@ async fn delete(
 ) -> Result<HttpResponse, Problem> {
     let (id, language) = path.into_inner();
     let broadcast = manageable(&library, &session, &id).await?;
-    library.delete_captions(&session.person.username, &broadcast.id, &language).await?;
+    if !library.delete_captions(&session.person.username, &broadcast.id, &language).await? {
+        return Err(Problem::not_found());
+    }
     Ok(see_other(&format!("/admin/recordings/{}?done=captions_deleted", broadcast.id)))
 }

@@ -15,12 +15,12 @@ use crate::broadcast::Studio;
 use crate::library::Library;
 use crate::people::Accounts;
 use crate::store::audit::Entry;
-use crate::web::api::storage::{RetentionBody, RuleName};
+use crate::web::api::storage::RetentionBody;
 use crate::web::error::Problem;
 use crate::web::guard::Admin;
 use crate::web::i18n::Lang;
 use crate::web::i18n::captions::own_name;
-use crate::web::input::Form;
+use crate::web::input::{Choice, Form};
 use crate::web::page::admin::{Activity, Overview, Storage};
 use crate::web::page::{Field, Site};
 use crate::web::studio::status;
@@ -66,7 +66,7 @@ async fn page(site: Site, studio: &Studio, library: &Library, people: &Accounts)
     Ok(Overview {
         recent: library.activity(RECENT).await?.into_iter().map(|entry| activity(site.t, entry)).collect(),
         storage,
-        rule: kept.rule,
+        rule: Field::of(kept.rule),
         days: number(kept.days),
         quota_gb: number(kept.quota_gb),
         recordings: found.totals.recordings,
@@ -77,12 +77,11 @@ async fn page(site: Site, studio: &Studio, library: &Library, people: &Accounts)
     })
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 struct Kept {
-    rule: RuleName,
-    #[serde(default)]
+    rule: Choice,
     days: String,
-    #[serde(default)]
     quota_gb: String,
 }
 
@@ -96,7 +95,9 @@ async fn set_retention(
 ) -> Result<HttpResponse, Problem> {
     let Kept { rule, days, quota_gb } = form.take()?;
     let number = |text: &str| text.trim().parse().ok();
-    match (RetentionBody { rule, days: number(&days), quota_gb: number(&quota_gb) }).check() {
+    let (in_days, in_gb) = (number(&days), number(&quota_gb));
+    let wanted = rule.read("rule").and_then(|rule| RetentionBody { rule, days: in_days, quota_gb: in_gb }.check());
+    match wanted {
         Ok(rule) => {
             library.set_rule(&session.person.username, rule).await?;
             Ok(see_other("/admin?done=saved"))
@@ -104,7 +105,8 @@ async fn set_retention(
         Err(problem) => {
             let refusal = Refusal::of(site.t, problem)?;
             let page = page(site, &studio, &library, &people).await?;
-            let (days, quota_gb) = (refusal.field("days", &days), refusal.field("quota_gb", &quota_gb));
+            let rule = refusal.choice("rule", &rule, page.rule.value);
+            let (days, quota_gb) = (refusal.field("days", days), refusal.field("quota_gb", quota_gb));
             html_as(refusal.status, &Overview { rule, days, quota_gb, ..page })
         }
     }
@@ -133,6 +135,7 @@ fn activity(t: Lang, entry: Entry) -> Activity {
         "import.cancel" => t.act_import_cancel(),
         "import.retry" => t.act_import_retry(),
         "retention.set" => t.act_retention_set(),
+        "recording.damaged" => t.act_recording_damaged(),
         other => other,
     };
     // What is named by an id says nothing to a reader; the detail of a key is its label, that of a file its name.

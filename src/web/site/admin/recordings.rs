@@ -15,7 +15,7 @@ use crate::web::access;
 use crate::web::api::broadcasts::end_live;
 use crate::web::error::Problem;
 use crate::web::guard::{Admin, Visitor};
-use crate::web::input::Form;
+use crate::web::input::{Choice, Form};
 use crate::web::page::admin::{RecordingEdit, RecordingRow, Recordings, Trash, TrashRow};
 use crate::web::page::{Field, Site};
 use crate::web::site::admin::captions;
@@ -99,32 +99,31 @@ async fn form(site: Site, library: &Library, broadcast: &Broadcast) -> Result<Re
         title: Field::of(&broadcast.title),
         description: Field::of(&broadcast.description),
         tags: Field::of(broadcast.tags.join(", ")),
-        audience: broadcast.audience,
-        hidden: broadcast.hidden,
-        pinned: broadcast.pinned,
+        audience: Field::of(broadcast.audience),
+        hidden: Field::of(broadcast.hidden),
+        pinned: Field::of(broadcast.pinned),
         thumbnail: broadcast.has_thumbnail,
         pin: broadcast.pin.clone(),
         on_air: matches!(broadcast.state, BroadcastState::Starting | BroadcastState::Live),
     })
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 struct Typed {
     title: String,
-    #[serde(default)]
     description: String,
-    #[serde(default)]
     tags: String,
-    #[serde(default)]
-    audience: Audience,
-    hidden: Option<String>,
-    pinned: Option<String>,
+    audience: Choice,
+    hidden: Choice,
+    pinned: Choice,
 }
 
 impl Typed {
     /// What is to change; a PIN is made for one that is to have one, and kept where there is one.
     fn edit(&self, before: &Broadcast) -> Result<Edit, Problem> {
-        let pin = match (self.audience, &before.pin) {
+        let audience = self.audience.read("audience")?;
+        let pin = match (audience, &before.pin) {
             (Audience::Pin, Some(pin)) => Some(pin.clone()),
             (Audience::Pin, None) => Some(ids::pin()),
             _ => None,
@@ -133,10 +132,10 @@ impl Typed {
             title: Some(texts::title(&self.title)?),
             description: Some(texts::description(&self.description)?),
             tags: Some(texts::tags(&self.tags)?),
-            audience: Some(self.audience),
+            audience: Some(audience),
             pin: Some(pin),
-            hidden: Some(self.hidden.is_some()),
-            pinned: Some(self.pinned.is_some()),
+            hidden: Some(self.hidden.ticked("hidden")?),
+            pinned: Some(self.pinned.ticked("pinned")?),
         })
     }
 }
@@ -158,13 +157,14 @@ async fn save(
         }
         Err(problem) => {
             let refusal = Refusal::of(site.t, problem)?;
+            let Typed { title, description, tags, audience, hidden, pinned } = typed;
             let page = RecordingEdit {
-                title: refusal.field("title", &typed.title),
-                description: refusal.field("description", &typed.description),
-                tags: refusal.field("tags", &typed.tags),
-                audience: typed.audience,
-                hidden: typed.hidden.is_some(),
-                pinned: typed.pinned.is_some(),
+                title: refusal.field("title", title),
+                description: refusal.field("description", description),
+                tags: refusal.field("tags", tags),
+                audience: refusal.choice("audience", &audience, broadcast.audience),
+                hidden: refusal.field("hidden", hidden.ticked("hidden").unwrap_or(broadcast.hidden)),
+                pinned: refusal.field("pinned", pinned.ticked("pinned").unwrap_or(broadcast.pinned)),
                 ..form(site, &library, &broadcast).await?
             };
             html_as(refusal.status, &page)
