@@ -120,6 +120,13 @@ impl Packager {
         packager
     }
 
+    /// Goes on with what is not live, and of which nothing was lost: what follows joins on to the last of `segments`.
+    pub fn go_on(epoch_us: i64, inits: Vec<Init>, segments: Vec<Segment>) -> Packager {
+        let next_msn = segments.last().map_or(0, |last| last.msn + 1);
+        let packager = Packager::resume(epoch_us, inits, segments, next_msn);
+        Packager { broken: false, resumed: false, awaiting_keyframe: next_msn == 0, ..packager }
+    }
+
     /// The init in force, as a recorder that begins now must be told.
     pub fn init_in_force(&self) -> Option<Event> {
         let number = self.current?;

@@ -15,7 +15,7 @@ use super::rungs::Rung;
 use super::shedding::Reason;
 
 /// Raised with every change to a message.
-pub const VERSION: u16 = 4;
+pub const VERSION: u16 = 5;
 
 /// Longest frame on the socket, in bytes. A part of 500 ms at 40 Mbit/s is 2.5 MB.
 pub const MAX_FRAME: usize = 16 << 20;
@@ -71,8 +71,9 @@ pub enum Task {
     Sheet(Sheet),
     /// Read in the file that is the worker's standard output, as fast as it goes: send [`FromWorker::Length`], an init, parts of one
     /// rendition from 1 s on, [`FromWorker::Ended`], or a fatal [`FromWorker::Error`]; exit. What is H.264 and AAC already is passed
-    /// on unless `encode` says that this did not work out ([`ErrorCode::CannotPass`]).
-    Import { encode: bool },
+    /// on unless `encode` says that this did not work out ([`ErrorCode::CannotPass`]). Parts that begin before `from`, 90 kHz ticks, are
+    /// there already from another time: they are not sent, and encoded as little as can be.
+    Import { encode: bool, from: u64 },
     /// Time each encoder that exists at 1280x720; send [`FromWorker::Encoders`]; exit 0.
     Encoders,
 }

@@ -48,6 +48,8 @@ struct Inner {
 /// The one that is worked on.
 struct Current {
     id: String,
+    /// The recording that it becomes.
+    broadcast: Option<String>,
     /// 0 to 1.
     progress: f64,
     cancel: CancellationToken,
@@ -163,13 +165,9 @@ impl Imports {
         tokio::join!(self.take_in(), self.work_off());
     }
 
-    /// Puts each file where its row says, and begins anew with what was cut short.
+    /// Puts each file where its row says.
     async fn recover(&self) -> Result<(), LibraryError> {
         let library = &self.0.library;
-        for import in self.in_state(ImportState::Working).await? {
-            tracing::warn!(import = import.id, file = import.name, "reading in was cut short; it begins anew");
-            self.begin_anew(&import, None).await?;
-        }
         let layout = &library.layout;
         for entry in fs::read_dir(layout.import_work())? {
             let id = entry?.file_name().to_string_lossy().into_owned();
@@ -180,9 +178,12 @@ impl Imports {
                 None => drop(folder::move_to(&self.work_place(&id), &layout.import(), &id)?),
             }
         }
-        for import in self.in_state(ImportState::Waiting).await? {
+        let mut unfinished = self.in_state(ImportState::Waiting).await?;
+        unfinished.extend(self.in_state(ImportState::Working).await?);
+        for import in unfinished {
             let place = self.work_place(&import.id);
             if !place.exists() && fs::rename(layout.import().join(&import.name), place).is_err() {
+                self.begin_anew(&import, None).await?;
                 self.end(&import.id, ImportState::Refused, Some("import_gone")).await?;
             }
         }
@@ -241,13 +242,16 @@ impl Imports {
     /// One file after the other; those for which there is no room are tried again.
     async fn work_off(&self) {
         loop {
-            match self.in_state(ImportState::Waiting).await {
-                Ok(waiting) => {
-                    for import in waiting {
-                        self.work_on(&import).await;
+            // What was cut short goes on first.
+            for state in [ImportState::Working, ImportState::Waiting] {
+                match self.in_state(state).await {
+                    Ok(queue) => {
+                        for import in queue {
+                            self.work_on(&import).await;
+                        }
                     }
+                    Err(error) => tracing::error!(%error, "the queue of imports cannot be read"),
                 }
-                Err(error) => tracing::error!(%error, "the queue of imports cannot be read"),
             }
             tokio::select! {
                 () = self.0.queued.notified() => {}
@@ -258,17 +262,30 @@ impl Imports {
 
     async fn work_on(&self, import: &Import) {
         let cancel = CancellationToken::new();
-        *lock(&self.0.current) = Some(Current { id: import.id.clone(), progress: 0.0, cancel: cancel.clone() });
+        *lock(&self.0.current) =
+            Some(Current { id: import.id.clone(), broadcast: None, progress: 0.0, cancel: cancel.clone() });
         let worked = self.work(import, &cancel).await;
         *lock(&self.0.current) = None;
         if let Err(error) = worked {
-            tracing::error!(%error, import = import.id, "an import cannot go on; it begins anew");
+            tracing::error!(%error, import = import.id, "an import cannot go on; it is tried again");
             while let Err(error) = self.recover().await {
                 tracing::error!(%error, "imports cannot be looked at; trying again");
                 sleep(TRY_AGAIN).await;
             }
             // Whatever it was, it may be so again.
             sleep(SOON).await;
+        }
+    }
+
+    /// How much of the file of which this recording is being made is read in, 0 to 1.
+    pub fn progress_of(&self, broadcast: &str) -> f64 {
+        let current = lock(&self.0.current);
+        current.as_ref().filter(|now| now.broadcast.as_deref() == Some(broadcast)).map_or(0.0, |now| now.progress)
+    }
+
+    fn becomes(&self, broadcast: &str) {
+        if let Some(current) = lock(&self.0.current).as_mut() {
+            current.broadcast = Some(broadcast.to_owned());
         }
     }
 
