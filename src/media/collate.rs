@@ -274,7 +274,8 @@ impl Collator {
             self.find_order()?;
         }
         self.order_frames()?;
-        if self.passes && self.picture.torn && !self.picture.over && self.frames.len() > 1 {
+        let others = self.has_begun() || self.frames.len() > 1;
+        if self.passes && self.picture.torn && !self.picture.over && others {
             self.bytes -= self.frames.pop_back().map_or(0, |torn| torn.data.len());
         }
         self.picture.over = true;

@@ -380,7 +380,7 @@ mod tests {
     #[test]
     fn what_follows_a_cut_segment_is_a_gap_or_a_break() {
         let listed = |segments: &[Segment]| {
-            let text = String::from_utf8(recording(segments, 0).to_vec()).unwrap();
+            let text = String::from_utf8(recording(segments, 0, true).to_vec()).unwrap();
             ["#EXT-X-DISCONTINUITY\n", "#EXT-X-GAP\n", "cut-1.m4s\n"].map(|line| text.matches(line).count())
         };
         let (first, cut) = (segment(0, 0, 2, false), segment(1, 2, 1, true));

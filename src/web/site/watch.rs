@@ -113,9 +113,8 @@ async fn watch(
     site: Site,
     visitor: Visitor,
     request: HttpRequest,
-    studio: Data<Studio>,
+    (studio, imports): (Data<Studio>, Data<Imports>),
     library: Data<Library>,
-    imports: Data<Imports>,
     pins: Data<Pins>,
     id: Path<String>,
 ) -> Result<HttpResponse, Problem> {
