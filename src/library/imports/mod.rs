@@ -145,7 +145,8 @@ impl Imports {
         }
         let layout = &self.0.library.layout;
         let there = import.file.as_ref().map(|file| layout.import_refused().join(file)).ok_or(ImportError::Gone)?;
-        fs::rename(there, self.work_place(id)).map_err(|_| ImportError::Gone)?;
+        let place = self.work_place(id);
+        on_disk(move || fs::rename(there, place)).await.map_err(|_| ImportError::Gone)?;
         let (by, wanted) = (by.to_owned(), id.to_owned());
         let again = move |tx: &crate::store::Transaction<'_>| -> Result<_, StoreError> {
             audit::record(tx, &by, "import.retry", &wanted, &import.name)?;
@@ -169,20 +170,26 @@ impl Imports {
     async fn recover(&self) -> Result<(), LibraryError> {
         let library = &self.0.library;
         let layout = &library.layout;
-        for entry in fs::read_dir(layout.import_work())? {
-            let id = entry?.file_name().to_string_lossy().into_owned();
+        let folder = layout.import_work();
+        let names = move || fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>();
+        for name in on_disk(names).await? {
+            let id = name.to_string_lossy().into_owned();
             match self.get(&id).await?.map(|listed| listed.import.state) {
                 Some(ImportState::Waiting | ImportState::Working) => {}
                 Some(_) => self.put_away(&id).await?,
                 // The database was lost meanwhile.
-                None => drop(folder::move_to(&self.work_place(&id), &layout.import(), &id)?),
+                None => {
+                    let (place, folder) = (self.work_place(&id), layout.import());
+                    on_disk(move || folder::move_to(&place, &folder, &id)).await?;
+                }
             }
         }
         let mut unfinished = self.in_state(ImportState::Waiting).await?;
         unfinished.extend(self.in_state(ImportState::Working).await?);
         for import in unfinished {
-            let place = self.work_place(&import.id);
-            if !place.exists() && fs::rename(layout.import().join(&import.name), place).is_err() {
+            let (place, before) = (self.work_place(&import.id), layout.import().join(&import.name));
+            let there = on_disk(move || if place.try_exists()? { Ok(()) } else { fs::rename(before, place) }).await;
+            if there.is_err() {
                 self.begin_anew(&import, None).await?;
                 self.end(&import.id, ImportState::Refused, Some("import_gone")).await?;
             }
@@ -197,7 +204,7 @@ impl Imports {
     /// Takes files out of the folder as soon as they are whole.
     async fn take_in(&self) {
         let folder = self.0.library.layout.import();
-        let watch = Watch::start(&folder);
+        let watch = Arc::new(Watch::start(&folder));
         let mut arriving = Arriving::default();
         loop {
             let wait = match self.look(&folder, &watch, &mut arriving).await {
@@ -216,8 +223,10 @@ impl Imports {
     }
 
     /// Whether files are still arriving.
-    async fn look(&self, folder: &Path, watch: &Watch, arriving: &mut Arriving) -> Result<bool, LibraryError> {
-        let look = arriving.look(folder, watch)?;
+    async fn look(&self, folder: &Path, watch: &Arc<Watch>, arriving: &mut Arriving) -> Result<bool, LibraryError> {
+        let (place, watch, mut seen) = (folder.to_owned(), watch.clone(), std::mem::take(arriving));
+        let (look, seen) = on_disk(move || Ok((seen.look(&place, &watch)?, seen))).await?;
+        *arriving = seen;
         for (name, size) in look.whole {
             let (id, now) = (ids::public_id(), clock::wall_ms());
             tracing::info!(import = id, file = name, size, "a file is to be read in");
@@ -226,7 +235,8 @@ impl Imports {
                 Ok(imports::insert(tx, &row, &file, size, now)?)
             };
             self.0.library.db.write(insert).await?;
-            if let Err(error) = fs::rename(folder.join(&name), self.work_place(&id)) {
+            let (from, place) = (folder.join(&name), self.work_place(&id));
+            if let Err(error) = on_disk(move || fs::rename(from, place)).await {
                 tracing::error!(%error, file = name, "a file cannot be taken from the import folder");
                 self.end(&id, ImportState::Refused, Some("import_gone")).await?;
             }
@@ -319,7 +329,8 @@ impl Imports {
         let Some(Listed { import, .. }) = self.get(id).await? else { return Ok(()) };
         let layout = &self.0.library.layout;
         let folder = if import.state == ImportState::Done { layout.import_done() } else { layout.import_refused() };
-        match folder::move_to(&self.work_place(id), &folder, &import.name) {
+        let (place, name) = (self.work_place(id), import.name);
+        match on_disk(move || folder::move_to(&place, &folder, &name)).await {
             Ok(file) => {
                 let id = id.to_owned();
                 let set = move |tx: &crate::store::Transaction<'_>| -> Result<_, StoreError> {
@@ -335,6 +346,11 @@ impl Imports {
     }
 }
 
+/// Runs what may wait for the disk where nobody else waits for it.
+async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
 impl Library {
     /// Unlinks files that were read in long ago, and the oldest of the others while room is short: of what is deleted by itself, they go
     /// first, since there is a recording of each.
@@ -347,7 +363,8 @@ impl Library {
                 continue;
             }
             let Some(file) = file else { continue };
-            match fs::remove_file(self.layout.import_done().join(&file)) {
+            let place = self.layout.import_done().join(&file);
+            match on_disk(move || fs::remove_file(place)).await {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
                 _ => tracing::info!(file, "a file that was read in is deleted"),
             }

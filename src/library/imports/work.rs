@@ -2,14 +2,13 @@
 //! into the file.
 
 use std::fs::File;
-use std::io;
 use std::time::Duration;
 
 use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 
 use super::folder::{self, Shape};
-use super::{Import, Imports};
+use super::{Import, Imports, on_disk};
 use crate::base::clock::{self, TIMESCALE};
 use crate::base::ids;
 use crate::base::terms::{BroadcastState, ImportState, SourceKind};
@@ -53,14 +52,14 @@ impl Imports {
     pub(super) async fn work(&self, import: &Import, cancel: &CancellationToken) -> Result<(), LibraryError> {
         let place = self.work_place(&import.id);
         // Half of it may be read in when the power fails: then the file is still wanted.
-        let opened = tokio::task::spawn_blocking(move || {
+        let opened = on_disk(move || {
             let file = folder::open(&place)?;
             file.sync_all()?;
             Ok(file)
         });
-        let file = match opened.await.map_err(io::Error::other)? {
+        let file = match opened.await {
             Ok(file) => file,
-            Err::<_, io::Error>(error) => {
+            Err(error) => {
                 tracing::warn!(%error, import = import.id, "a file cannot be opened");
                 self.begin_anew(import, None).await?;
                 return self.refuse(import, ImportState::Refused, Some("import_gone")).await;
