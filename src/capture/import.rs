@@ -1,7 +1,8 @@
 //! Reads in one file, as fast as it goes: what is H.264 and AAC already is passed on, everything else is decoded and encoded. The
 //! worker that does this is shut in (`worker::sandbox`), since the file may come from anybody.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use gst::prelude::*;
@@ -9,9 +10,10 @@ use gst::prelude::*;
 use super::link::Outbox;
 use super::program::{codec_data, copy_of};
 use crate::base::clock::TIMESCALE;
-use crate::media::collate::{CollateError, Collator, LONGEST, Output};
+use crate::media::collate::{self, CollateError, Collator, LONGEST, Output};
 use crate::media::fit::Shape;
 use crate::media::protocol::{ErrorCode, FromWorker, MAX_FRAME};
+use crate::media::tone::{Tone, Transfer};
 
 /// The file: the worker's standard output.
 const FILE: &str = "/proc/self/fd/1";
@@ -49,8 +51,9 @@ pub fn prepare() -> Result<(), String> {
 }
 
 /// Reads the file in and tells the parent all that comes of it.
-pub fn run(encode: bool, outbox: &Outbox) -> ! {
-    let reader = Arc::new(Reader { collator: Mutex::new(Collator::new(!encode)), encode, outbox: outbox.clone() });
+pub fn run(encode: bool, from: u64, outbox: &Outbox) -> ! {
+    let reader =
+        Arc::new(Reader { collator: Mutex::new(Collator::new(!encode)), encode, from, outbox: outbox.clone() });
     let read = reader.read();
     outbox.drain();
     match read {
@@ -67,6 +70,8 @@ struct Reader {
     collator: Mutex<Collator>,
     /// Nothing is passed on.
     encode: bool,
+    /// Parts that begin before are there already, ticks.
+    from: u64,
     outbox: Outbox,
 }
 
@@ -75,8 +80,13 @@ struct Reader {
 struct Found {
     picture: bool,
     sound: bool,
-    /// The first frame has come, and before it all streams were told of.
+    locked: bool,
+    /// The first frame has come. Before it all streams were told of, but in a file of one kind.
     begun: bool,
+    /// Streams may turn up as long as one of both kinds is missing.
+    trickles: bool,
+    /// No other stream comes.
+    known: bool,
     picture_over: bool,
     sound_over: bool,
     failure: Option<Failure>,
@@ -138,9 +148,37 @@ impl Reader {
         pipeline.add_many([&source, &parser]).map_err(|error| error.to_string())?;
         source.link(&parser).map_err(|error| error.to_string())?;
         let (reader, weak, shared) = (Arc::clone(self), pipeline.downgrade(), Arc::clone(found));
+        let kind_is_known = AtomicBool::new(false);
+        parser.connect("autoplug-continue", false, move |values| {
+            let kind = values.get(2).and_then(|caps| caps.get::<gst::Caps>().ok());
+            let kind = kind.and_then(|caps| caps.structure(0).map(|kind| kind.name().to_string()));
+            // The first that is asked for is the file itself.
+            let first = !kind_is_known.swap(true, Ordering::Relaxed);
+            if let (true, Some(kind)) = (first, kind)
+                && let (Err(failure), Some(pipeline)) = (reader.take_kind(&kind, &shared), weak.upgrade())
+            {
+                fail(&shared, &pipeline, failure);
+            }
+            Some(true.to_value())
+        });
+        let (reader, weak, shared) = (Arc::clone(self), pipeline.downgrade(), Arc::clone(found));
         parser.connect_pad_added(move |_, pad| {
             reader.take_stream(&weak, pad, &shared);
         });
+        Ok(())
+    }
+
+    /// What kind of file it is.
+    fn take_kind(&self, kind: &str, found: &Shared) -> Result<(), Failure> {
+        tracing::info!(kind, "a file");
+        if kind.starts_with("image/") {
+            return Err((ErrorCode::NoMedia, String::from("It is a picture.")));
+        }
+        match kind {
+            "video/mpegts" => self.collator().may_be_torn(),
+            "video/x-flv" => lock(found).trickles = true,
+            _ => {}
+        }
         Ok(())
     }
 
@@ -156,6 +194,7 @@ impl Reader {
             let first = (is_picture && !found.picture) || (is_sound && !found.sound);
             found.picture |= is_picture;
             found.sound |= is_sound;
+            found.locked |= ["application/x-cenc", "application/x-webm-enc"].contains(&name.as_str());
             first.then_some(is_picture)
         };
         let (reader, weak, shared) = (Arc::clone(self), pipeline.clone(), Arc::clone(found));
@@ -164,8 +203,12 @@ impl Reader {
                 return gst::PadProbeReturn::Ok;
             }
             let Some(pipeline) = weak.upgrade() else { return gst::PadProbeReturn::Remove };
-            let begins = !std::mem::replace(&mut lock(&shared).begun, true);
-            let known = if begins { reader.streams_are_known(&shared) } else { Ok(()) };
+            let complete = {
+                let mut found = lock(&shared);
+                found.begun = true;
+                !found.trickles || (found.picture && found.sound)
+            };
+            let known = if complete { reader.streams_are_known(&shared) } else { Ok(()) };
             let branched = known.and_then(|()| {
                 let branched = reader.branch(&pipeline, pad, kind, &shared);
                 branched.map_err(|reason| (ErrorCode::UnsupportedCodec, reason))
@@ -197,6 +240,12 @@ impl Reader {
             Some(false) => (sound_line(), Some(Stream::Sound(PRIMING))),
         };
         let branch = gst::parse::bin_from_description(&line, false).map_err(|error| error.to_string())?;
+        if let Some(encoder) = branch.by_name("encoder").filter(|_| self.from > 0) {
+            self.leave_out_what_is_there(&encoder)?;
+        }
+        if let (Some(tone), Some(transfer)) = (branch.by_name("tone"), high_range(format)) {
+            map_tones(&tone, transfer)?;
+        }
         if let Some(stream) = stream {
             self.listen(&branch, stream, pipeline, found)?;
         }
@@ -208,6 +257,24 @@ impl Reader {
         branch.add_pad(&sink).map_err(|error| error.to_string())?;
         branch.sync_state_with_parent().map_err(|error| error.to_string())?;
         pad.link(&sink).map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Frames of parts that are there already are not encoded again.
+    fn leave_out_what_is_there(self: &Arc<Self>, encoder: &gst::Element) -> Result<(), String> {
+        let pad = encoder.static_pad("sink").ok_or("an encoder has no beginning")?;
+        let (reader, first) = (Arc::clone(self), OnceLock::new());
+        pad.add_probe(gst::PadProbeType::BUFFER, move |pad, probe| {
+            let segment = pad.sticky_event::<gst::event::Segment>(0).map(|event| event.segment().clone());
+            let shown = probe.buffer().and_then(|buffer| running(segment.as_ref()?, buffer.pts()?));
+            let Some(shown) = shown else { return gst::PadProbeReturn::Ok };
+            let first = *first.get_or_init(|| {
+                reader.collator().go_on(shown, reader.from);
+                shown
+            });
+            let there = shown - first + (collate::BEGIN as i64) < reader.from as i64;
+            if there { gst::PadProbeReturn::Drop } else { gst::PadProbeReturn::Ok }
+        });
+        Ok(())
     }
 
     /// Hands what comes out of a branch to the collator.
@@ -233,9 +300,11 @@ impl Reader {
                 })
             })
             .eos(move |_| {
-                let ended = over.with(|collator| match stream {
-                    Stream::Picture => collator.picture_over(),
-                    Stream::Sound(_) => collator.sound_over(),
+                let ended = over.streams_are_known(&shared_over).and_then(|()| {
+                    over.with(|collator| match stream {
+                        Stream::Picture => collator.picture_over(),
+                        Stream::Sound(_) => collator.sound_over(),
+                    })
                 });
                 if let (Err(failure), Some(pipeline)) = (ended, weak_over.upgrade()) {
                     fail(&shared_over, &pipeline, failure);
@@ -272,10 +341,16 @@ impl Reader {
 
     /// No other stream comes.
     fn streams_are_known(&self, found: &Shared) -> Result<(), Failure> {
-        let (picture, sound) = {
-            let found = lock(found);
-            (found.picture, found.sound)
+        let (picture, sound, locked) = {
+            let mut found = lock(found);
+            if std::mem::replace(&mut found.known, true) {
+                return Ok(());
+            }
+            (found.picture, found.sound, found.locked)
         };
+        if locked {
+            return Err((ErrorCode::UnsupportedCodec, String::from("It is encrypted.")));
+        }
         if !picture && !sound {
             return Err((ErrorCode::NoMedia, String::from("There is neither picture nor sound in it.")));
         }
@@ -332,6 +407,7 @@ impl Reader {
         for output in work(&mut collator).map_err(refusal)? {
             match output {
                 Output::Init(init) => self.outbox.send(FromWorker::Init(init)),
+                Output::Part(cut) if cut.part.start < self.from => {}
                 Output::Part(cut) if cut.part.bytes.len() > LARGEST => {
                     return Err((ErrorCode::CannotPass, String::from("its bit rate is too high")));
                 }
@@ -376,11 +452,20 @@ impl Reader {
             format!("width=[16,{width},2],height=[16,{height},2]")
         };
         let key = shape.frames_per_second();
+        // Mapped at the size at which it is shown: 8 bytes a pixel are many.
+        let mapped = high_range(format).map_or_else(String::new, |_| {
+            let (width, height) = if turned { (height, width) } else { (width, height) };
+            let size = if known { format!(",width={width},height={height},pixel-aspect-ratio=1/1") } else { String::new() };
+            format!(
+                "videoscale add-borders=false ! videoconvert ! video/x-raw,format=ARGB64{size} ! identity name=tone silent=true \
+                 ! capssetter caps=video/x-raw,colorimetry=(string)sRGB ! "
+            )
+        });
         format!(
-            "{QUEUE} ! decodebin force-sw-decoders=true ! videoconvert ! video/x-raw,format=I420,colorimetry=bt709 \
+            "{QUEUE} ! decodebin force-sw-decoders=true ! {mapped}videoconvert ! video/x-raw,format=I420,colorimetry=bt709 \
              ! deinterlace ! videoflip video-direction=auto ! videoscale add-borders=false \
              ! video/x-raw,{size},pixel-aspect-ratio=1/1 ! videorate max-duplication-time=60000000000 \
-             ! video/x-raw,framerate={}/{} ! x264enc speed-preset=veryfast pass=qual quantizer=23 bitrate={kbps} \
+             ! video/x-raw,framerate={}/{} ! x264enc name=encoder speed-preset=veryfast pass=qual quantizer=23 bitrate={kbps} \
              vbv-buf-capacity=2000 key-int-max={key} bframes=0 option-string=\"scenecut=0:min-keyint=1\" ! {TO_ACCESS_UNITS}",
             rate.0, rate.1
         )
@@ -401,6 +486,26 @@ fn sound_line() -> String {
         "{QUEUE} ! decodebin force-sw-decoders=true ! audioconvert ! audioresample ! audio/x-raw,rate=48000,channels=2 \
          ! {aac} bitrate=128000 ! audio/mpeg,stream-format=raw ! appsink name=out sync=false async=false"
     )
+}
+
+/// What of a picture's colours no ordinary screen shows.
+fn high_range(format: &gst::StructureRef) -> Option<Transfer> {
+    format.get::<&str>("colorimetry").ok().and_then(Transfer::of)
+}
+
+/// Maps each picture on its way through `element`.
+fn map_tones(element: &gst::Element, transfer: Transfer) -> Result<(), String> {
+    let tone = Tone::new(transfer);
+    let pad = element.static_pad("src").ok_or("nowhere to map tones")?;
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, probe| {
+        if let Some(buffer) = probe.buffer_mut()
+            && let Ok(mut picture) = buffer.make_mut().map_writable()
+        {
+            tone.map(&mut picture);
+        }
+        gst::PadProbeReturn::Ok
+    });
+    Ok(())
 }
 
 /// How a picture is to be turned, by its tags: `rotate-90` and the like; empty where they do not say.
@@ -431,9 +536,14 @@ fn still() -> Result<(Bytes, Vec<Bytes>), String> {
 
 /// When a frame is shown, in ticks of the file's time; before its beginning for what only helps to decode it.
 fn ticks(sample: &gst::Sample, time: Option<gst::ClockTime>) -> Option<i64> {
-    let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
+    running(sample.segment()?, time?)
+}
+
+/// A time in a segment as ticks since the file's beginning.
+fn running(segment: &gst::Segment, time: gst::ClockTime) -> Option<i64> {
+    let segment = segment.downcast_ref::<gst::ClockTime>()?;
     let ticks = |time: gst::ClockTime| ((u128::from(time.nseconds()) * 9 + 50_000) / 100_000) as i64;
-    match segment.to_running_time_full(time?)? {
+    match segment.to_running_time_full(time)? {
         gst::Signed::Positive(time) => Some(ticks(time)),
         gst::Signed::Negative(time) => Some(-ticks(time)),
     }

@@ -100,9 +100,9 @@ fn begin(task: Task, base_ns: u64, outbox: &Outbox) -> Running {
             Running::Alone
         }
         Task::Sheet(sheet) => Running::Sheet(sheet::Pasteboard::new(sheet, outbox)),
-        Task::Import { encode } => {
+        Task::Import { encode, from } => {
             let outbox = outbox.clone();
-            std::thread::spawn::<_, ()>(move || import::run(encode, &outbox));
+            std::thread::spawn::<_, ()>(move || import::run(encode, from, &outbox));
             Running::Alone
         }
         Task::Encoder(name) => {

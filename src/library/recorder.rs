@@ -95,7 +95,7 @@ impl Recorder {
             tracks: BTreeMap::new(),
             due: Rows::default(),
             synced_at: clock::instant(),
-            committed_at: clock::instant(),
+            committed_at: None,
         };
         std::thread::Builder::new().name("recorder".into()).spawn(move || writer.run(&commands))?;
         Ok(Recorder { queue, inits_due: Vec::new(), skipping: HashSet::new(), health })
@@ -176,7 +176,8 @@ struct Writer {
     tracks: BTreeMap<u8, Track>,
     due: Rows,
     synced_at: Instant,
-    committed_at: Instant,
+    /// None before the first time, which is as soon as there is anything: it can be played from then on.
+    committed_at: Option<Instant>,
 }
 
 /// One rendition.
@@ -220,7 +221,7 @@ impl Writer {
                 self.sync_all();
                 self.go_on();
             }
-            if self.has_rows() && self.committed_at.elapsed() >= COMMIT_EVERY {
+            if self.has_rows() && self.committed_at.is_none_or(|at| at.elapsed() >= COMMIT_EVERY) {
                 self.commit();
             }
         }
@@ -369,7 +370,7 @@ impl Writer {
             }
         }
         // From here, since a database that is held by another program takes its time to refuse.
-        self.committed_at = clock::instant();
+        self.committed_at = Some(clock::instant());
     }
 
     fn has_rows(&self) -> bool {

@@ -50,13 +50,16 @@ pub struct Rendition {
     playlist: Bytes,
 }
 
+/// Inits and segments of each rendition.
+type Rows = BTreeMap<u8, (Vec<Init>, Vec<IndexedSegment>)>;
+
 impl Recording {
-    fn new(rows: BTreeMap<u8, (Vec<Init>, Vec<IndexedSegment>)>, epoch_us: i64) -> Recording {
+    fn new(rows: Rows, epoch_us: i64, whole: bool) -> Recording {
         let described = |rows: &[IndexedSegment]| rows.iter().map(|row| row.segment.clone()).collect::<Vec<_>>();
         let all: Vec<_> = rows.values().map(|(_, rows)| described(rows)).collect();
         let all = ladder::union(all.iter().map(|segments| &segments[..]));
         let rendition = |(inits, segments): (Vec<Init>, Vec<IndexedSegment>)| {
-            let playlist = playlist::recording(&ladder::filled(&described(&segments), &all), epoch_us);
+            let playlist = playlist::recording(&ladder::filled(&described(&segments), &all), epoch_us, whole);
             Rendition { inits, segments, playlist }
         };
         Recording { renditions: rows.into_iter().map(|(number, rows)| (number, rendition(rows))).collect() }
@@ -157,22 +160,28 @@ impl Library {
             return Ok(known.clone());
         }
         let generation = self.cache.generation.load(Ordering::Acquire);
-        let wanted = id.to_owned();
-        let renditions = self
-            .db
-            .read(move |db| -> Result<_, StoreError> {
-                let mut rows = BTreeMap::new();
-                for number in media::renditions(db, &wanted)? {
-                    rows.insert(number, (media::inits(db, &wanted, number)?, media::segments(db, &wanted, number)?));
-                }
-                Ok(rows)
-            })
-            .await?;
-        let recording = Arc::new(Recording::new(renditions, epoch_us));
+        let recording = Arc::new(Recording::new(self.rows(id).await?, epoch_us, true));
         if !recording.is_empty() && self.cache.generation.load(Ordering::Acquire) == generation {
             remember(&self.cache.recordings, id, recording.clone());
         }
         Ok(recording)
+    }
+
+    /// The index of a recording to which more is added: as far as it is.
+    pub async fn growing(&self, id: &str, epoch_us: i64) -> Result<Arc<Recording>, LibraryError> {
+        Ok(Arc::new(Recording::new(self.rows(id).await?, epoch_us, false)))
+    }
+
+    async fn rows(&self, id: &str) -> Result<Rows, StoreError> {
+        let id = id.to_owned();
+        let rows = move |db: &Connection| -> Result<_, StoreError> {
+            let mut rows = Rows::new();
+            for number in media::renditions(db, &id)? {
+                rows.insert(number, (media::inits(db, &id, number)?, media::segments(db, &id, number)?));
+            }
+            Ok(rows)
+        };
+        self.db.read(rows).await
     }
 
     /// An init of a broadcast, on air or finished.

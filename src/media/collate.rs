@@ -19,13 +19,12 @@ use crate::base::clock::TIMESCALE;
 /// Length of a part: of what is not live, nobody waits for a short one. Milliseconds.
 const PART_MS: u32 = 1000;
 /// Where the first frame is decoded, ticks: sound that begins a little before it has a time, too.
-const LEAD: i64 = TIMESCALE as i64;
+pub const BEGIN: u64 = TIMESCALE as u64;
+const LEAD: i64 = BEGIN as i64;
 /// Frames by which the order of decoding and the rate are told; no H.264 stream reorders more than 16.
 const LOOK: usize = 48;
 /// Keyframes that lie further apart are no use for finding a place. Ticks.
 const RARE: i64 = 12 * TIMESCALE as i64;
-/// So much later than the sound may the picture begin and still be passed on, ticks.
-const LATE: i64 = TIMESCALE as i64;
 /// Frames, and bytes of them, that wait for their sound, which may lie elsewhere in the file.
 const MOST_FRAMES: usize = 900;
 const MOST_BYTES: usize = 64 << 20;
@@ -66,6 +65,8 @@ pub struct Collator {
     bytes: usize,
     /// From the file's times to those of the parts, ticks.
     shift: i64,
+    /// Where the first frame was shown that is had already, as all before what comes, and how much sound is: ticks of the file's time.
+    had: Option<(i64, i64)>,
     fragmenter: Option<Fragmenter>,
 }
 
@@ -76,6 +77,8 @@ struct Picture {
     held: VecDeque<Frame>,
     order: Option<Order>,
     last_key: Option<i64>,
+    /// Nothing tells whether the last frame is whole.
+    torn: bool,
     over: bool,
 }
 
@@ -168,8 +171,15 @@ impl Collator {
             frames: VecDeque::new(),
             bytes: 0,
             shift: 0,
+            had: None,
             fragmenter: None,
         }
+    }
+
+    /// What our encoder made from the first frame on, which was shown at `first` (ticks of the file's time), is there up to `from`
+    /// (ticks of the parts): the frames that come are those behind it.
+    pub fn go_on(&mut self, first: i64, from: u64) {
+        self.had = Some((first, from as i64 - (LEAD - first)));
     }
 
     /// All streams of the file are known.
@@ -246,9 +256,16 @@ impl Collator {
         let lasts = i64::from(config.frame_samples) * i64::from(TIMESCALE) / i64::from(config.rate.max(1));
         self.sound.first.get_or_insert(at);
         self.sound.end = self.sound.end.max(at + lasts);
-        self.sound.waiting.push_back((at, data));
+        if self.had.is_none_or(|(_, until)| at >= until) {
+            self.sound.waiting.push_back((at, data));
+        }
         self.show_stills(false);
         self.collect()
+    }
+
+    /// Of such a file, where it is cut off cannot be told: its last frame is left out.
+    pub fn may_be_torn(&mut self) {
+        self.picture.torn = true;
     }
 
     /// No picture follows.
@@ -257,6 +274,10 @@ impl Collator {
             self.find_order()?;
         }
         self.order_frames()?;
+        let others = self.has_begun() || self.frames.len() > 1;
+        if self.passes && self.picture.torn && !self.picture.over && others {
+            self.bytes -= self.frames.pop_back().map_or(0, |torn| torn.data.len());
+        }
         self.picture.over = true;
         self.collect()
     }
@@ -287,10 +308,6 @@ impl Collator {
     fn find_order(&mut self) -> Result<(), CollateError> {
         let order = Order::of(&self.picture.held);
         if self.passes {
-            let begins_late = self.sound.first.is_some_and(|sound| order.first - sound > LATE);
-            if begins_late {
-                return Err(CollateError::CannotPass("its picture begins after its sound"));
-            }
             let config = self.picture.config.as_ref();
             let b_slices = |frame: &Frame| config.is_some_and(|config| config.has_b_slices(&frame.data));
             if order.depth == 0 && self.picture.held.iter().any(b_slices) {
@@ -383,7 +400,17 @@ impl Collator {
 
     fn begin(&mut self) -> Result<Output, CollateError> {
         let video = self.picture.config.clone().ok_or(MediaError::Video("it is not known how to decode it"))?;
-        let first = self.frames.front().map_or(0, |frame| frame.decode);
+        if let (Some(first), Some(sound), None) = (self.frames.front_mut(), self.sound.first, self.had) {
+            // A picture that begins after the sound is shown from there on.
+            let late = first.shown - sound;
+            if late > first.lasts {
+                (first.decode, first.shown, first.lasts) = (first.decode - late, sound, first.lasts + late);
+            }
+            if first.lasts > i64::from(TIMESCALE) && self.passes {
+                return Err(CollateError::CannotPass("its picture begins after its sound"));
+            }
+        }
+        let first = self.had.map(|(first, _)| first).or(self.frames.front().map(|frame| frame.decode)).unwrap_or(0);
         self.shift = LEAD - first;
         let frame_rate_milli = match (&self.still, &self.picture.order) {
             (Some(_), _) => 1000,
@@ -465,7 +492,9 @@ mod tests {
     fn what_cannot_be_passed_on_is_told() {
         let mut late = collator(true);
         late.expect(true, true).unwrap();
-        late.sound(0, Bytes::from_static(&[1])).unwrap();
+        for n in 0..200 {
+            late.sound(n * SOUND, Bytes::from_static(&[1])).unwrap();
+        }
         let begun = (0..LOOK as i64).try_for_each(|n| late.picture((n + 50) * FRAME, unit(n == 0, false)).map(drop));
         assert!(matches!(begun, Err(CollateError::CannotPass(_))));
 
@@ -478,6 +507,39 @@ mod tests {
         assert!(matches!(told, Err(CollateError::CannotPass(_))));
         assert_eq!(rare.picture(0, Bytes::from_static(&[0])), Err(CollateError::CannotPass("a picture is malformed")));
         assert_eq!(collator(false).sound(LONGEST + 1, Bytes::new()), Err(CollateError::TooLong));
+    }
+
+    #[test]
+    fn a_picture_that_begins_a_little_late_is_shown_from_the_beginning() {
+        let mut late = collator(true);
+        let mut outputs = late.expect(true, true).unwrap();
+        for n in 0..250 {
+            outputs.extend(late.sound(n * SOUND, Bytes::from_static(&[1])).unwrap());
+        }
+        for n in 0..100 {
+            outputs.extend(late.picture(45_000 + n * FRAME, unit(n % 25 == 0, false)).unwrap());
+        }
+        outputs.extend(late.finish().unwrap());
+        let parts = parts(&outputs);
+        assert_eq!(parts[0].0, LEAD as u64);
+        assert_eq!(parts.iter().map(|part| u64::from(part.1)).sum::<u64>(), 45_000 + 100 * FRAME as u64);
+    }
+
+    #[test]
+    fn the_last_frame_of_what_may_be_torn_is_left_out() {
+        for (torn, frames) in [(false, 100), (true, 99)] {
+            let mut collator = collator(true);
+            if torn {
+                collator.may_be_torn();
+            }
+            let mut outputs = collator.expect(true, false).unwrap();
+            for n in 0..100 {
+                outputs.extend(collator.picture(n * FRAME, unit(n % 25 == 0, false)).unwrap());
+            }
+            outputs.extend(collator.finish().unwrap());
+            outputs.extend(collator.finish().unwrap());
+            assert_eq!(parts(&outputs).iter().map(|part| u64::from(part.1)).sum::<u64>(), frames * FRAME as u64);
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub mod reload;
 pub mod rungs;
 pub mod shedding;
 pub mod sound;
+pub mod tone;
 pub mod window;
 
 /// Media that cannot be understood or written.

@@ -135,6 +135,13 @@ impl Packager {
         self.gaps + u64::from(self.broken)
     }
 
+    /// Goes on with what is not live, and of which nothing was lost: what follows joins on to the last of `segments`.
+    pub fn go_on(epoch_us: i64, inits: Vec<Init>, segments: Vec<Segment>) -> Packager {
+        let next_msn = segments.last().map_or(0, |last| last.msn + 1);
+        let packager = Packager::new(epoch_us, None).resume(inits, segments, next_msn, 0);
+        Packager { broken: false, resumed: false, awaiting_keyframe: next_msn == 0, ..packager }
+    }
+
     /// The init in force, as a recorder that begins now must be told.
     pub fn init_in_force(&self) -> Option<Event> {
         let number = self.current?;

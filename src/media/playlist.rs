@@ -177,18 +177,24 @@ pub(super) fn media(window: &Window, delta: bool) -> Bytes {
     Bytes::from(text)
 }
 
-/// The media playlist of a finished recording, all segments from the first.
-pub fn recording(segments: &[Segment], epoch_us: i64) -> Bytes {
+/// The media playlist of a recording, all segments from the first. One that is not `whole` grows, and is played from its
+/// beginning all the same (RFC 8216bis 4.4.2.2).
+pub fn recording(segments: &[Segment], epoch_us: i64, whole: bool) -> Bytes {
     let mut settled = Settled::default();
     settled.push_all(segments, epoch_us);
     let mut text = String::with_capacity(settled.text.len() + 256);
     let independent = segments.iter().all(|segment| segment.independent);
     write_basics(&mut text, segments.first().map_or(0, |segment| segment.msn), true, independent);
+    if !whole {
+        text.push_str("#EXT-X-START:TIME-OFFSET=0\n");
+    }
     if let Some(first) = segments.first() {
         text.push_str(&map_line(first.init));
     }
     text.push_str(&settled.text);
-    text.push_str("#EXT-X-ENDLIST\n");
+    if whole {
+        text.push_str("#EXT-X-ENDLIST\n");
+    }
     Bytes::from(text)
 }
 
@@ -379,7 +385,7 @@ mod tests {
     #[test]
     fn what_follows_a_cut_segment_is_a_gap_or_a_break() {
         let listed = |segments: &[Segment]| {
-            let text = String::from_utf8(recording(segments, 0).to_vec()).unwrap();
+            let text = String::from_utf8(recording(segments, 0, true).to_vec()).unwrap();
             ["#EXT-X-DISCONTINUITY\n", "#EXT-X-GAP\n", "cut-1.m4s\n"].map(|line| text.matches(line).count())
         };
         let (first, cut) = (segment(0, 0, 2, false), segment(1, 2, 1, true));

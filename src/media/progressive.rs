@@ -217,7 +217,9 @@ impl Progressive {
         let mut moov = self.inits.first().ok_or(ProgressiveError::NoInit)?.clone();
         moov.mvex = None;
         moov.mvhd.timescale = TIMESCALE;
-        moov.trak = (1..).zip(&self.tracks).map(|(id, track)| track.trak(id, base)).collect();
+        // All begins when the first picture is shown, which is later than it is decoded where they are reordered.
+        let zero = self.tracks.iter().find(|track| track.is_video()).map_or(0.0, Track::first_shown);
+        moov.trak = (1..).zip(&self.tracks).map(|(id, track)| track.trak(id, base, zero)).collect();
         moov.mvhd.duration = moov.trak.iter().map(|trak| trak.tkhd.duration).max().unwrap_or(0);
         moov.mvhd.next_track_id = self.tracks.len() as u32 + 1;
         let mut bytes = Vec::new();
@@ -229,6 +231,12 @@ impl Progressive {
 impl Track {
     fn is_video(&self) -> bool {
         self.handler == FourCC::new(b"vide")
+    }
+
+    /// Output time at which the first sample is shown, seconds.
+    fn first_shown(&self) -> f64 {
+        let composition = self.samples.first().map_or(0, |sample| sample.composition.max(0));
+        self.start + f64::from(composition) / self.timescale as f64
     }
 
     /// Output time at which the last sample ends, seconds.
@@ -260,7 +268,8 @@ impl Track {
         last.duration = duration as u32;
     }
 
-    fn trak(&self, id: u32, base: u64) -> Trak {
+    /// Its times are those of the output less `zero` seconds.
+    fn trak(&self, id: u32, base: u64, zero: f64) -> Trak {
         let mut trak = self.template.clone();
         let movie_ticks = |seconds: f64| (seconds * f64::from(TIMESCALE)).round().max(0.0) as u64;
         let played = movie_ticks(self.duration as f64 / self.timescale as f64);
@@ -269,14 +278,13 @@ impl Track {
         trak.mdia.minf.stbl = self.sample_table(base);
 
         let mut entries = Vec::new();
-        let late = movie_ticks(self.start);
+        let start = self.start - zero;
+        let late = movie_ticks(start);
         if late > 0 {
             entries.push(ElstEntry { segment_duration: late, media_time: None, media_rate: 1i16.into() });
         }
-        // Sound that begins before the picture is cut; a picture that is reordered is shown from its first frame.
-        let early = (-self.start.min(0.0) * self.timescale as f64).round() as u64;
-        let first_shown = self.samples.first().map_or(0, |sample| sample.composition.max(0) as u64);
-        let media_time = Some(early + first_shown);
+        // What comes before is cut.
+        let media_time = Some((-start.min(0.0) * self.timescale as f64).round() as u64);
         entries.push(ElstEntry { segment_duration: played, media_time, media_rate: 1i16.into() });
         trak.tkhd.duration = late + played;
         trak.edts = Some(Edts { elst: Some(Elst { entries }) });

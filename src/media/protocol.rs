@@ -78,8 +78,9 @@ pub enum Task {
     Sheet(Sheet),
     /// Read in the file that is the worker's standard output, as fast as it goes: send [`FromWorker::Length`], an init, parts of one
     /// rendition from 1 s on, [`FromWorker::Ended`], or a fatal [`FromWorker::Error`]; exit. What is H.264 and AAC already is passed
-    /// on unless `encode` says that this did not work out ([`ErrorCode::CannotPass`]).
-    Import { encode: bool },
+    /// on unless `encode` says that this did not work out ([`ErrorCode::CannotPass`]). Parts that begin before `from`, 90 kHz ticks, are
+    /// there already from another time: they are not sent, and encoded as little as can be.
+    Import { encode: bool, from: u64 },
     /// Time one of [`ENCODERS`] at 1280x720; send [`FromWorker::Speed`]; exit 0. It may hang, or take the worker with it.
     Encoder(String),
 }

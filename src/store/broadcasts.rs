@@ -51,6 +51,11 @@ pub struct Broadcast {
 }
 
 impl Broadcast {
+    /// It is being made of a file.
+    pub fn is_read_in(&self) -> bool {
+        self.source_kind == SourceKind::File && self.state == BroadcastState::Scheduled
+    }
+
     /// A recording of which nothing else is known. For staff alone: those who might watch it may have been few.
     pub fn bare(id: &str, title: &str, epoch_us: i64) -> Broadcast {
         Broadcast {

@@ -22,9 +22,11 @@ pub struct Import {
     /// Milliseconds since 1970, as all `_at`.
     pub added_at: i64,
     pub ended_at: Option<i64>,
+    /// Nothing of the file is passed on as it is.
+    pub encode: bool,
 }
 
-const COLUMNS: &str = "id, name, file, size, state, reason, broadcast_id, added_at, ended_at";
+const COLUMNS: &str = "id, name, file, size, state, reason, broadcast_id, added_at, ended_at, encode";
 
 fn from_row(row: &Row<'_>) -> Result<Import> {
     let state: String = row.get(4)?;
@@ -38,6 +40,7 @@ fn from_row(row: &Row<'_>) -> Result<Import> {
         broadcast_id: row.get(6)?,
         added_at: row.get(7)?,
         ended_at: row.get(8)?,
+        encode: row.get(9)?,
     })
 }
 
@@ -71,10 +74,10 @@ pub fn in_state(connection: &Connection, state: ImportState) -> Result<Vec<Impor
 }
 
 /// Work on one that waits begins: into this broadcast. Whether it was waiting.
-pub fn begin(connection: &Connection, id: &str, broadcast_id: &str) -> Result<bool> {
-    let sql =
-        "UPDATE imports SET state = 'working', reason = NULL, broadcast_id = ?2 WHERE id = ?1 AND state = 'waiting'";
-    Ok(connection.execute(sql, [id, broadcast_id])? > 0)
+pub fn begin(connection: &Connection, id: &str, broadcast_id: &str, encode: bool) -> Result<bool> {
+    let sql = "UPDATE imports SET state = 'working', reason = NULL, broadcast_id = ?2, encode = ?3
+         WHERE id = ?1 AND state = 'waiting'";
+    Ok(connection.execute(sql, params![id, broadcast_id, encode])? > 0)
 }
 
 /// It waits (again), for this reason if there is one.
@@ -124,8 +127,8 @@ mod tests {
         let ids = |imports: Vec<Import>| imports.into_iter().map(|import| import.id).collect::<Vec<_>>().join("");
         assert_eq!(ids(list(&connection, None, 2).unwrap()), "32");
         assert_eq!(ids(list(&connection, Some("2"), 2).unwrap()), "1");
-        assert!(begin(&connection, "1", "b").unwrap());
-        assert!(!begin(&connection, "1", "b").unwrap(), "once");
+        assert!(begin(&connection, "1", "b", false).unwrap());
+        assert!(!begin(&connection, "1", "b", false).unwrap(), "once");
         assert_eq!(ids(in_state(&connection, ImportState::Waiting).unwrap()), "23");
         end(&connection, "1", ImportState::Done, None, 5).unwrap();
         assert_eq!(ids(kept(&connection).unwrap()), "");

@@ -91,12 +91,17 @@ pub fn insert_reel(
     Ok(())
 }
 
+/// What is there already stays, but for the beginning of a segment, which gives way to the whole of it.
 pub fn insert_segment(connection: &Connection, broadcast_id: &str, rendition: u8, row: &IndexedSegment) -> Result<()> {
     let IndexedSegment { segment, location } = row;
     let mut statement = connection.prepare_cached(
-        "INSERT OR IGNORE INTO segments (broadcast_id, rendition, msn, reel_id, offset, length, start, duration, init, discontinuity,
+        "INSERT INTO segments (broadcast_id, rendition, msn, reel_id, offset, length, start, duration, init, discontinuity,
              independent, crc32c, cut, resumed)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+         ON CONFLICT DO UPDATE SET reel_id = excluded.reel_id, offset = excluded.offset, length = excluded.length,
+             start = excluded.start, duration = excluded.duration, init = excluded.init, discontinuity = excluded.discontinuity,
+             independent = excluded.independent, crc32c = excluded.crc32c, cut = excluded.cut, resumed = excluded.resumed
+             WHERE segments.cut = 1 AND excluded.cut = 0",
     )?;
     statement.execute(params![
         broadcast_id,
@@ -219,6 +224,12 @@ pub fn set_hash(connection: &Connection, id: &str, blake3: &[u8; 32]) -> Result<
 /// The reel is not what was written. Whether that is news.
 pub fn set_damaged(connection: &Connection, id: &str) -> Result<bool> {
     Ok(connection.execute("UPDATE reels SET damaged = 1 WHERE id = ?1 AND damaged = 0", [id])? > 0)
+}
+
+/// Takes segments out of the index of which only the beginning was recorded: they are recorded again.
+pub fn take_back_cut(connection: &Connection, broadcast_id: &str) -> Result<()> {
+    connection.execute("DELETE FROM segments WHERE broadcast_id = ?1 AND cut = 1", [broadcast_id])?;
+    Ok(())
 }
 
 /// Reels that are not what was written.
@@ -387,5 +398,12 @@ mod tests {
         let expected = [Gap { position: 180_000, missing: 90_000 }, Gap { position: 540_000, missing: 360_000 }];
         assert_eq!(found, expected);
         assert_eq!(segments(&connection, "b", 0).unwrap().len(), 4, "a row that is written twice is there once");
+        let mut beginning = segment(6, 1_170_000, false);
+        (beginning.segment.cut, beginning.segment.duration) = (true, 90_000);
+        for (row, duration) in [(&beginning, 90_000), (&segment(6, 1_170_000, false), 180_000), (&beginning, 180_000)] {
+            insert_segment(&connection, "b", 0, row).unwrap();
+            let last = segments(&connection, "b", 0).unwrap().pop().unwrap();
+            assert_eq!((last.segment.duration, last.segment.cut), (duration, duration == 90_000));
+        }
     }
 }

@@ -17,7 +17,8 @@ const SCRIPTS: &[M<'static>] = &[
     M::up(include_str!("../../migrations/0005_captions.sql")),
     M::up(include_str!("../../migrations/0006_imports.sql")),
     M::up(include_str!("../../migrations/0007_sprites.sql")),
-    M::up(include_str!("../../migrations/0009_on_air.sql")),
+    M::up(include_str!("../../migrations/0008_on_air.sql")),
+    M::up(include_str!("../../migrations/0009_imports_go_on.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(SCRIPTS);
 

@@ -197,6 +197,10 @@ async fn multivariant(request: Request, id: Path<String>) -> Result<HttpResponse
 
 /// The index of a recording; for a broadcast that is about to go on after a restart, there is none yet.
 async fn finished(request: &Request, broadcast: &Broadcast) -> Result<Arc<Recording>, Problem> {
+    if broadcast.is_read_in() {
+        let recording = request.library.growing(&broadcast.id, broadcast.epoch_us).await?;
+        return if recording.is_empty() { Err(not_yet()) } else { Ok(recording) };
+    }
     if !broadcast.state.is_over() {
         return Err(not_yet());
     }
@@ -325,6 +329,8 @@ async fn from_library(
     let (id, cache) = (&broadcast.id, for_ever(broadcast));
     let rendition = match request.studio.in_memory(id) {
         Some(live) => folder.rendition(live.windows.leader()),
+        // There is one rendition at first.
+        None if broadcast.is_read_in() => folder.rendition(0),
         None => {
             let recording = finished(request, broadcast).await?;
             folder.rendition(recording.renditions.last_key_value().map_or(0, |(smallest, _)| *smallest))

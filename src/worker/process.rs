@@ -68,6 +68,16 @@ impl Worker {
         self.child.id()
     }
 
+    /// Processor time that it has taken; none when it is gone.
+    pub fn processor_time(&self) -> Option<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()?)).ok()?;
+        // Behind the name in parentheses: utime and stime are fields 14 and 15 of all (proc(5)).
+        let mut fields =
+            stat.rsplit_once(')')?.1.split_whitespace().skip(11).map_while(|field| field.parse::<u64>().ok());
+        let ticks = fields.next()? + fields.next()?;
+        Some(Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second().max(1)))
+    }
+
     /// How a process whose socket fails came out, or `otherwise` where it runs on.
     pub async fn last_words(&mut self, otherwise: &str) -> String {
         match tokio::time::timeout(EXIT_WITHIN, self.child.wait()).await {

@@ -6,9 +6,12 @@
 //   serve    a segment's requests a second and processor time a GB, against nginx's sendfile of the same bytes
 //   start    from the press of Go live to a waiting viewer's first frame, from opening the page of what is on air to its first
 //            frame, from End to a playable recording; how far behind the studio's preview is
+//   import   seconds that a film takes that is passed on, and one that is encoded, against ffmpeg with the same settings; from dropping
+//            a file into the folder to its first frame in Chromium
 //   memory   of the server and its worker, with 200 viewers
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, writeFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, renameSync, writeFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
@@ -236,7 +239,76 @@ async function memory() {
   await ours.end();
 }
 
-const PARTS = { latency, encode, ladder, serve, start: startAndEnd, memory };
+/** Seconds from dropping a file into the import folder until `done` says so of its import. */
+async function dropped(ours, film, name, done) {
+  copyFileSync(film, join(ours.data, name));
+  const begin = Date.now();
+  renameSync(join(ours.data, name), join(ours.data, 'import', name));
+  const found = await until(600, `${name} to be read in`, async () => {
+    const one = (await ours.api('GET', '/imports?limit=200')).items.find((item) => item.name === name);
+    if (['refused', 'cancelled'].includes(one?.state)) throw new Error(`${name} is ${one.state}: ${one.reason}`);
+    return one && done(one) ? one : null;
+  });
+  return { seconds: (Date.now() - begin) / 1000, id: found.broadcast_id };
+}
+
+function seconds(work) {
+  const begin = Date.now();
+  work();
+  return (Date.now() - begin) / 1000;
+}
+
+async function imports() {
+  const [ours, browser] = [await siaran(), await browse()];
+  const folder = mkdtempSync(join(tmpdir(), 'siaran-bench-'));
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+  const ffmpeg = (...args) => execFileSync('ffmpeg', ['-y', '-v', 'error', ...args]);
+  const file = (name) => join(folder, name);
+  const hls = (name) => ['-f', 'hls', '-hls_time', '2', '-hls_playlist_type', 'vod', '-hls_segment_type', 'fmp4', '-hls_fmp4_init_filename', `${name}.mp4`,
+    '-hls_segment_filename', file(`${name}-%d.m4s`), file(`${name}.m3u8`)];
+  const source = (length) => ['-f', 'lavfi', '-i', `testsrc2=size=1280x720:rate=30:duration=${length},noise=alls=8:allf=t`, '-f', 'lavfi', '-i',
+    `sine=frequency=440:sample_rate=48000:duration=${length}`];
+  const h264 = ['-c:v', 'libx264', '-preset', 'superfast', '-b:v', '2500k', '-pix_fmt', 'yuv420p', '-g', '60', '-c:a', 'aac', '-b:a', '128k'];
+  ffmpeg(...source(20), ...h264, file('short.mp4'));
+  ffmpeg('-stream_loop', '29', '-i', file('short.mp4'), '-c', 'copy', file('passed.mp4'));
+  ffmpeg(...source(20), '-c:v', 'mpeg4', '-q:v', '3', '-c:a', 'libmp3lame', file('encoded.avi'));
+  // The same settings as capture::import has for 720 lines.
+  const settings = ['-c:v', 'libx264', '-preset', 'veryfast', '-crf', '23', '-maxrate', '2500k', '-bufsize', '5000k', '-pix_fmt', 'yuv420p', '-g', '30',
+    '-sc_threshold', '0', '-bf', '0', '-c:a', 'aac', '-b:a', '128k', '-ac', '2'];
+  const times = { passed: [[], []], encoded: [[], []] };
+  const over = (one) => one.state === 'done';
+  for (let round = 0; round < 3; round++) {
+    for (const [film, how] of [['passed.mp4', ['-c', 'copy']], ['encoded.avi', settings]]) {
+      const [we, they] = times[film.split('.')[0]];
+      we.push((await dropped(ours, file(film), `${round}-${film}`, over)).seconds);
+      they.push(seconds(() => ffmpeg('-i', file(film), ...how, ...hls(`${round}`))));
+    }
+  }
+  const median = (all) => quantile(all, 0.5);
+  for (const [film, minutes, aim] of [['passed', 10, 'aim: 1.50'], ['encoded', 1 / 3, 'aim: 1.05']]) {
+    const [we, they] = times[film].map(median);
+    say('import', `siaran, a film that is ${film}, a minute of it`, ms((1000 * we) / minutes));
+    say('import', `siaran / ffmpeg, a film that is ${film}`, (we / they).toFixed(2), aim);
+  }
+  const page = await browser.newPage();
+  await ours.signIn(page);
+  const firsts = { 'passed.mp4': [], 'encoded.avi': [] };
+  for (let round = 0; round < 3; round++) {
+    for (const film of Object.keys(firsts)) {
+      const begin = Date.now();
+      const { id } = await dropped(ours, file(film), `first-${round}-${film}`, (one) => one.broadcast_id);
+      await page.goto(`${ours.http}/watch/${id}`);
+      await page.waitForFunction(() => document.querySelector('video')?.currentTime > 0, null, { timeout: 60_000 });
+      firsts[film].push(Date.now() - begin);
+      await until(600, `${film} to be done`, async () => (await ours.api('GET', '/imports?limit=200')).items.every((item) => item.state === 'done'));
+    }
+  }
+  for (const [film, all] of Object.entries(firsts)) say('import', `from dropping ${film} to its first frame, median`, ms(median(all)), 'aim: 3000 ms');
+  await browser.close();
+  await ours.end();
+}
+
+const PARTS = { latency, encode, ladder, serve, start: startAndEnd, import: imports, memory };
 const wanted = new Map(process.argv.slice(2).map((argument) => argument.split('=')));
 for (const [name, seconds] of wanted) {
   if (name in PARTS && (seconds === undefined || (name === 'latency' && Number(seconds) > 0))) continue;

@@ -4,13 +4,17 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::power::fsck;
-use crate::server::{self, SMALL, Server, until};
+use crate::clocks::{Clocked, RIGHT};
+use crate::corpus::{difference, look};
+use crate::playlist_rules::Playlist;
+use crate::power::{Disk, fsck};
+use crate::server::{self, ADMIN, SMALL, Server, add_account, new_data, until};
 use crate::tools;
 
 const PICTURE: &str = "testsrc2=size=320x180:rate=25:duration=4";
@@ -29,7 +33,7 @@ enum Fate {
 use Fate::{Copied, Encoded, Incomplete, Refused};
 
 /// Runs ffmpeg on inputs and options that are parted by spaces.
-fn ffmpeg(arguments: &str, output: &Path) {
+pub fn ffmpeg(arguments: &str, output: &Path) {
     let made = Command::new("ffmpeg").args(["-v", "error", "-y"]).args(arguments.split(' ')).arg(output).output();
     let made = made.expect("ffmpeg is installed");
     assert!(made.status.success(), "{arguments}: {}", String::from_utf8_lossy(&made.stderr));
@@ -58,40 +62,40 @@ fn frames(input: &str) -> Vec<String> {
     hashes.map(|hash| hash.trim().to_owned()).collect()
 }
 
-fn imports(server: &Server) -> Vec<Value> {
+pub fn imports(server: &Server) -> Vec<Value> {
     server.get("/imports?limit=200")["items"].as_array().expect("a list").clone()
 }
 
-fn import(server: &Server, name: &str) -> Option<Value> {
+pub fn import(server: &Server, name: &str) -> Option<Value> {
     imports(server).into_iter().find(|import| import["name"] == name)
 }
 
 /// Waits until the file's import is over.
-fn outcome(server: &Server, name: &str) -> Value {
+pub fn outcome(server: &Server, name: &str) -> Value {
     until(&format!("{name} to be over"), || {
         import(server, name)
             .filter(|import| !["waiting", "working"].contains(&import["state"].as_str().expect("a state")))
     })
 }
 
-fn folder(server: &Server, place: &str) -> PathBuf {
+pub fn folder(server: &Server, place: &str) -> PathBuf {
     server.data.path().join("import").join(place)
 }
 
 /// Puts a file into the import folder as a whole.
-fn hand_in(server: &Server, file: &Path) {
+pub fn hand_in(server: &Server, file: &Path) {
     let name = file.file_name().expect("a name");
     let beside = server.data.path().join("on its way");
     fs::copy(file, &beside).expect("room");
     fs::rename(beside, folder(server, "").join(name)).expect("one disk");
 }
 
-fn seconds(server: &Server, id: &str) -> f64 {
+pub fn seconds(server: &Server, id: &str) -> f64 {
     server.broadcast(id)["duration_s"].as_f64().expect("a number")
 }
 
 /// Makes a recording public and plays it to its end in every way.
-fn play(server: &Server, id: &str, name: &str) -> String {
+pub fn play(server: &Server, id: &str, name: &str) -> String {
     let (status, _) = server.call("PATCH", &format!("/broadcasts/{id}"), Some(json!({"audience": "public"})));
     assert_eq!(status, 200);
     server::decode(server, id);
@@ -286,6 +290,174 @@ fn a_kill_in_the_middle_leaves_nothing_behind_and_a_crash_of_the_reader_is_told(
     hand_in(&server, &file);
     until("it to wait", || (imports(&server)[0]["reason"] == "import_no_room").then_some(()));
     assert_eq!((&imports(&server)[0]["state"], &imports(&server)[1]["state"]), (&json!("waiting"), &json!("done")));
+}
+
+/// Stops the worker that reads a file in as soon as something of it can be played; gives the recording and the worker.
+fn halt(server: &Server, name: &str) -> (String, Pid) {
+    let id = until("something to play", || {
+        let import = import(server, name)?;
+        assert!(import["state"] == "working" || import["state"] == "waiting", "{import}");
+        let id = import["broadcast_id"].as_str()?.to_owned();
+        let got_on = import["progress"].as_f64().is_some_and(|progress| progress > 0.1);
+        (got_on && server.admin.get(&format!("/media/{id}/av/index.m3u8")).status == 200).then_some(id)
+    });
+    let worker = reader(server, name);
+    kill_process(worker, Signal::STOP).expect("it runs");
+    (id, worker)
+}
+
+/// A week after they were read in, files are deleted; those that were refused stay where a person finds them.
+#[test]
+fn originals_are_kept_for_a_week() {
+    let data = new_data();
+    add_account(data.path(), ADMIN, "admin");
+    let mut clocked = Clocked::start(&data, RIGHT, SMALL);
+    clocked.server.admin = clocked.server.client(ADMIN);
+    let server = &clocked.server;
+    let made = tempfile::tempdir().expect("a temporary directory");
+    let (film, text) = (made.path().join("film.mp4"), made.path().join("text.mp4"));
+    ffmpeg(&format!("-f lavfi -i {PICTURE} -c:v libx264 -pix_fmt yuv420p"), &film);
+    fs::write(&text, "Bukan video.\n".repeat(100)).expect("room");
+    // Set by somebody: from here on it is trusted.
+    clocked.set("+60");
+    until("the clock to be trusted", || (server.get("/storage")["clock_trusted"] == true).then_some(()));
+    hand_in(server, &film);
+    hand_in(server, &text);
+    let (done, refused) = (folder(server, "done").join("film.mp4"), folder(server, "refused").join("text.mp4"));
+    until("both to be put away", || (done.exists() && refused.exists()).then_some(()));
+    let look = |days: u32| {
+        clocked.set(&format!("+{}", 60 + days * 86_400));
+        let rule = json!({"rule": "days", "days": 1000 + days});
+        assert_eq!(server.call("PUT", "/retention", Some(rule)).0, 200);
+    };
+    // Two days' look has been had when a film that comes after it is done.
+    look(2);
+    hand_in(server, &{
+        let second = made.path().join("second.mp4");
+        fs::copy(&film, &second).expect("room");
+        second
+    });
+    until("the second to be put away", || folder(server, "done").join("second.mp4").exists().then_some(()));
+    assert!(done.exists(), "after two days it is still there");
+    look(8);
+    until("the first to be deleted", || (!done.exists()).then_some(()));
+    assert!(folder(server, "done").join("second.mp4").exists(), "it is six days old");
+    assert!(refused.exists(), "it waits for somebody");
+    let id = outcome(server, "film.mp4")["broadcast_id"].as_str().expect("a recording").to_owned();
+    assert_eq!(server.broadcast(&id)["state"], "ended");
+}
+
+/// Hashes of what a film's streams hold, not decoded.
+fn streams(film: &str) -> String {
+    let hashed = Command::new("ffmpeg")
+        .args(["-v", "error", "-i", film, "-map", "0", "-c", "copy", "-f", "streamhash", "-hash", "md5", "-"])
+        .output()
+        .expect("ffmpeg is installed");
+    assert!(hashed.status.success(), "{film}: {}", String::from_utf8_lossy(&hashed.stderr));
+    String::from_utf8(hashed.stdout).expect("UTF-8")
+}
+
+#[test]
+fn what_there_is_of_a_file_is_played_at_once_and_goes_on_after_a_kill() {
+    let mut server = Server::start(SMALL);
+    let made = tempfile::tempdir().expect("a temporary directory");
+    let file = made.path().join("lecture.avi");
+    ffmpeg(
+        "-f lavfi -i testsrc2=size=640x360:rate=25:duration=60 -f lavfi -i sine=frequency=440:sample_rate=48000:duration=60 \
+         -c:v mpeg4 -q:v 5 -c:a libmp3lame",
+        &file,
+    );
+    hand_in(&server, &file);
+    let (id, worker) = halt(&server, "lecture.avi");
+    let media = |server: &Server, name: &str| {
+        let reply = server.admin.get(&format!("/media/{id}/av/{name}"));
+        assert_eq!(reply.status, 200, "{name}: {}", reply.text());
+        reply.body
+    };
+    let text = String::from_utf8(media(&server, "index.m3u8")).expect("UTF-8");
+    assert!(text.contains("#EXT-X-PLAYLIST-TYPE:EVENT\n") && text.contains("#EXT-X-START:TIME-OFFSET=0\n"), "{text}");
+    let listed = Playlist::read(&text);
+    assert!(!listed.ended && !listed.segments.is_empty());
+    assert_eq!(server.stranger().get(&format!("/media/{id}/av/index.m3u8")).status, 401, "it is for staff");
+    assert_eq!(server.admin.get(&format!("/media/{id}/main.m3u8")).status, 200);
+    let names: Vec<&str> = listed.segments.iter().filter_map(|segment| segment.uri.as_deref()).collect();
+    let before: Vec<Vec<u8>> = names.iter().map(|name| media(&server, name)).collect();
+    let beginning = [media(&server, &listed.segments[0].map), before.concat()].concat();
+    tools::decode(tools::as_text(&tools::write(made.path(), "beginning.mp4", &beginning)));
+    let page = server.admin.get_with(&format!("/watch/{id}"), &[("accept", "text/html"), ("accept-language", "en")]);
+    assert!(page.text().contains("This file is still being read in"), "{}", page.text());
+    assert_eq!(server.get("/broadcasts")["items"], json!([]), "it is in no list yet");
+    server.kill();
+    kill_process(worker, Signal::KILL).expect("it was stopped");
+
+    let server = Server::start_on(&server.data, SMALL);
+    let found = outcome(&server, "lecture.avi");
+    assert_eq!((&found["state"], &found["reason"]), (&json!("done"), &Value::Null));
+    assert_eq!(found["broadcast_id"].as_str(), Some(&*id), "the same recording");
+    assert!(server.log().contains("reading in goes on"));
+    for (name, bytes) in names.iter().zip(&before) {
+        assert!(media(&server, name) == *bytes, "{name} has other bytes now");
+    }
+    let went_on = play(&server, &id, "went on");
+    let undisturbed = made.path().join("undisturbed.avi");
+    fs::copy(&file, &undisturbed).expect("room");
+    hand_in(&server, &undisturbed);
+    let other = outcome(&server, "undisturbed.avi");
+    let undisturbed = play(&server, other["broadcast_id"].as_str().expect("a recording"), "undisturbed");
+    assert!((seconds(&server, &id) - 60.0).abs() < 0.1, "{}", seconds(&server, &id));
+    assert_eq!(tools::times(&went_on, "v"), tools::times(&undisturbed, "v"));
+    assert_eq!(tools::times(&went_on, "a"), tools::times(&undisturbed, "a"));
+    // It may have gone on behind what was listed; its media begins at one second.
+    let log = server.log();
+    let end = log.split("done_s=").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("where it went on");
+    let end = end.parse::<f64>().expect("seconds") - 1.0;
+    for at in [1.0, end - 0.5, end + 0.02, end + 0.5, 50.0] {
+        let off = difference(&look(&went_on, at), &look(&undisturbed, at));
+        assert!(off < 3.0, "at {at} s it looks other than undisturbed, by {off}");
+    }
+    fsck(server.data.path());
+}
+
+#[test]
+fn a_power_cut_in_the_middle_of_a_file_that_is_passed_on_changes_nothing_of_what_comes_of_it() {
+    let disk = Disk::new();
+    let data = Arc::new(tempfile::tempdir_in(disk.mount_point()).expect("room"));
+    add_account(data.path(), ADMIN, "admin");
+    let flags = [SMALL, &["--min-free-bytes", "0"]].concat();
+    let mut server = Server::start_on(&data, &flags);
+    let (minute, file) = (disk.home().join("minute.mp4"), disk.home().join("long.mp4"));
+    ffmpeg("-f lavfi -i testsrc=size=160x90:rate=5:duration=60 -c:v libx264 -pix_fmt yuv420p -g 10", &minute);
+    ffmpeg(&format!("-stream_loop 599 -i {} -c copy", minute.display()), &file);
+    hand_in(&server, &file);
+    let (id, worker) = halt(&server, "long.mp4");
+    disk.cut();
+    server.kill();
+    kill_process(worker, Signal::KILL).expect("it was stopped");
+    until("the worker to let go of the disk", || {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", worker.as_raw_nonzero())).unwrap_or_default();
+        (stat.is_empty() || stat.contains(") Z ")).then_some(())
+    });
+    disk.come_back();
+
+    let server = Server::start_on(&data, &flags);
+    let found = outcome(&server, "long.mp4");
+    assert_eq!((&found["state"], &found["reason"]), (&json!("done"), &Value::Null));
+    assert_eq!(found["broadcast_id"].as_str(), Some(&*id), "the same recording");
+    assert!(server.log().contains("reading in goes on"));
+    let undisturbed = disk.home().join("undisturbed.mp4");
+    fs::rename(&file, &undisturbed).expect("one disk");
+    hand_in(&server, &undisturbed);
+    let other = outcome(&server, "undisturbed.mp4")["broadcast_id"].as_str().expect("a recording").to_owned();
+    let download = |id: &str| {
+        let reply = server.admin.get(&format!("/media/{id}/download.mp4"));
+        assert_eq!(reply.status, 200);
+        tools::write(disk.home(), &format!("{id}.mp4"), &reply.body)
+    };
+    let (went_on, undisturbed) = (download(&id), download(&other));
+    assert_eq!(streams(tools::as_text(&went_on)), streams(tools::as_text(&undisturbed)));
+    assert_eq!(seconds(&server, &id), seconds(&server, &other));
+    assert_eq!(server.broadcast(&id)["gaps"], server.broadcast(&other)["gaps"]);
+    fsck(data.path());
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod chaos;
 mod client;
 mod clocks;
 mod command;
+mod corpus;
 mod disk_faults;
 mod encoders;
 mod forms;

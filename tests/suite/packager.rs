@@ -173,7 +173,7 @@ proptest! {
             _ => None,
         }).collect();
         if !segments.is_empty() {
-            let recording = siaran::media::playlist::recording(&segments, EPOCH_US);
+            let recording = siaran::media::playlist::recording(&segments, EPOCH_US, true);
             prop_assert_eq!(std::str::from_utf8(&recording).unwrap(), text(&packager));
         }
     }
@@ -230,7 +230,7 @@ fn what_was_never_recorded_is_listed_as_a_gap() {
         .collect();
     let whole: u64 = segments.iter().map(|segment| segment.duration).sum();
     segments.drain(2..4);
-    let text = siaran::media::playlist::recording(&segments, EPOCH_US);
+    let text = siaran::media::playlist::recording(&segments, EPOCH_US, true);
     let text = std::str::from_utf8(&text).unwrap();
     let playlist = Playlist::read(text);
     playlist.check();

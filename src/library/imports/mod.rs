@@ -48,6 +48,8 @@ struct Inner {
 /// The one that is worked on.
 struct Current {
     id: String,
+    /// The recording that it becomes.
+    broadcast: Option<String>,
     /// 0 to 1.
     progress: f64,
     cancel: CancellationToken,
@@ -143,7 +145,8 @@ impl Imports {
         }
         let layout = &self.0.library.layout;
         let there = import.file.as_ref().map(|file| layout.import_refused().join(file)).ok_or(ImportError::Gone)?;
-        fs::rename(there, self.work_place(id)).map_err(|_| ImportError::Gone)?;
+        let place = self.work_place(id);
+        on_disk(move || fs::rename(there, place)).await.map_err(|_| ImportError::Gone)?;
         let (by, wanted) = (by.to_owned(), id.to_owned());
         let again = move |tx: &crate::store::Transaction<'_>| -> Result<_, StoreError> {
             audit::record(tx, &by, "import.retry", &wanted, &import.name)?;
@@ -163,26 +166,31 @@ impl Imports {
         tokio::join!(self.take_in(), self.work_off());
     }
 
-    /// Puts each file where its row says, and begins anew with what was cut short.
+    /// Puts each file where its row says.
     async fn recover(&self) -> Result<(), LibraryError> {
         let library = &self.0.library;
-        for import in self.in_state(ImportState::Working).await? {
-            tracing::warn!(import = import.id, file = import.name, "reading in was cut short; it begins anew");
-            self.begin_anew(&import, None).await?;
-        }
         let layout = &library.layout;
-        for entry in fs::read_dir(layout.import_work())? {
-            let id = entry?.file_name().to_string_lossy().into_owned();
+        let folder = layout.import_work();
+        let names = move || fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>();
+        for name in on_disk(names).await? {
+            let id = name.to_string_lossy().into_owned();
             match self.get(&id).await?.map(|listed| listed.import.state) {
                 Some(ImportState::Waiting | ImportState::Working) => {}
                 Some(_) => self.put_away(&id).await?,
                 // The database was lost meanwhile.
-                None => drop(folder::move_to(&self.work_place(&id), &layout.import(), &id)?),
+                None => {
+                    let (place, folder) = (self.work_place(&id), layout.import());
+                    on_disk(move || folder::move_to(&place, &folder, &id)).await?;
+                }
             }
         }
-        for import in self.in_state(ImportState::Waiting).await? {
-            let place = self.work_place(&import.id);
-            if !place.exists() && fs::rename(layout.import().join(&import.name), place).is_err() {
+        let mut unfinished = self.in_state(ImportState::Waiting).await?;
+        unfinished.extend(self.in_state(ImportState::Working).await?);
+        for import in unfinished {
+            let (place, before) = (self.work_place(&import.id), layout.import().join(&import.name));
+            let there = on_disk(move || if place.try_exists()? { Ok(()) } else { fs::rename(before, place) }).await;
+            if there.is_err() {
+                self.begin_anew(&import, None).await?;
                 self.end(&import.id, ImportState::Refused, Some("import_gone")).await?;
             }
         }
@@ -196,7 +204,7 @@ impl Imports {
     /// Takes files out of the folder as soon as they are whole.
     async fn take_in(&self) {
         let folder = self.0.library.layout.import();
-        let watch = Watch::start(&folder);
+        let watch = Arc::new(Watch::start(&folder));
         let mut arriving = Arriving::default();
         loop {
             let wait = match self.look(&folder, &watch, &mut arriving).await {
@@ -215,8 +223,10 @@ impl Imports {
     }
 
     /// Whether files are still arriving.
-    async fn look(&self, folder: &Path, watch: &Watch, arriving: &mut Arriving) -> Result<bool, LibraryError> {
-        let look = arriving.look(folder, watch)?;
+    async fn look(&self, folder: &Path, watch: &Arc<Watch>, arriving: &mut Arriving) -> Result<bool, LibraryError> {
+        let (place, watch, mut seen) = (folder.to_owned(), watch.clone(), std::mem::take(arriving));
+        let (look, seen) = on_disk(move || Ok((seen.look(&place, &watch)?, seen))).await?;
+        *arriving = seen;
         for (name, size) in look.whole {
             let (id, now) = (ids::public_id(), clock::wall_ms());
             tracing::info!(import = id, file = name, size, "a file is to be read in");
@@ -225,7 +235,8 @@ impl Imports {
                 Ok(imports::insert(tx, &row, &file, size, now)?)
             };
             self.0.library.db.write(insert).await?;
-            if let Err(error) = fs::rename(folder.join(&name), self.work_place(&id)) {
+            let (from, place) = (folder.join(&name), self.work_place(&id));
+            if let Err(error) = on_disk(move || fs::rename(from, place)).await {
                 tracing::error!(%error, file = name, "a file cannot be taken from the import folder");
                 self.end(&id, ImportState::Refused, Some("import_gone")).await?;
             }
@@ -241,13 +252,16 @@ impl Imports {
     /// One file after the other; those for which there is no room are tried again.
     async fn work_off(&self) {
         loop {
-            match self.in_state(ImportState::Waiting).await {
-                Ok(waiting) => {
-                    for import in waiting {
-                        self.work_on(&import).await;
+            // What was cut short goes on first.
+            for state in [ImportState::Working, ImportState::Waiting] {
+                match self.in_state(state).await {
+                    Ok(queue) => {
+                        for import in queue {
+                            self.work_on(&import).await;
+                        }
                     }
+                    Err(error) => tracing::error!(%error, "the queue of imports cannot be read"),
                 }
-                Err(error) => tracing::error!(%error, "the queue of imports cannot be read"),
             }
             tokio::select! {
                 () = self.0.queued.notified() => {}
@@ -258,17 +272,30 @@ impl Imports {
 
     async fn work_on(&self, import: &Import) {
         let cancel = CancellationToken::new();
-        *lock(&self.0.current) = Some(Current { id: import.id.clone(), progress: 0.0, cancel: cancel.clone() });
+        *lock(&self.0.current) =
+            Some(Current { id: import.id.clone(), broadcast: None, progress: 0.0, cancel: cancel.clone() });
         let worked = self.work(import, &cancel).await;
         *lock(&self.0.current) = None;
         if let Err(error) = worked {
-            tracing::error!(%error, import = import.id, "an import cannot go on; it begins anew");
+            tracing::error!(%error, import = import.id, "an import cannot go on; it is tried again");
             while let Err(error) = self.recover().await {
                 tracing::error!(%error, "imports cannot be looked at; trying again");
                 sleep(TRY_AGAIN).await;
             }
             // Whatever it was, it may be so again.
             sleep(SOON).await;
+        }
+    }
+
+    /// How much of the file of which this recording is being made is read in, 0 to 1.
+    pub fn progress_of(&self, broadcast: &str) -> f64 {
+        let current = lock(&self.0.current);
+        current.as_ref().filter(|now| now.broadcast.as_deref() == Some(broadcast)).map_or(0.0, |now| now.progress)
+    }
+
+    fn becomes(&self, broadcast: &str) {
+        if let Some(current) = lock(&self.0.current).as_mut() {
+            current.broadcast = Some(broadcast.to_owned());
         }
     }
 
@@ -302,7 +329,8 @@ impl Imports {
         let Some(Listed { import, .. }) = self.get(id).await? else { return Ok(()) };
         let layout = &self.0.library.layout;
         let folder = if import.state == ImportState::Done { layout.import_done() } else { layout.import_refused() };
-        match folder::move_to(&self.work_place(id), &folder, &import.name) {
+        let (place, name) = (self.work_place(id), import.name);
+        match on_disk(move || folder::move_to(&place, &folder, &name)).await {
             Ok(file) => {
                 let id = id.to_owned();
                 let set = move |tx: &crate::store::Transaction<'_>| -> Result<_, StoreError> {
@@ -318,6 +346,11 @@ impl Imports {
     }
 }
 
+/// Runs what may wait for the disk where nobody else waits for it.
+async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
 impl Library {
     /// Unlinks files that were read in long ago, and the oldest of the others while room is short: of what is deleted by itself, they go
     /// first, since there is a recording of each.
@@ -330,7 +363,8 @@ impl Library {
                 continue;
             }
             let Some(file) = file else { continue };
-            match fs::remove_file(self.layout.import_done().join(&file)) {
+            let place = self.layout.import_done().join(&file);
+            match on_disk(move || fs::remove_file(place)).await {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
                 _ => tracing::info!(file, "a file that was read in is deleted"),
             }

@@ -8,20 +8,26 @@ use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 
 use super::folder::{self, Shape};
-use super::{Import, Imports};
+use super::{Import, Imports, on_disk};
 use crate::base::clock::{self, TIMESCALE};
 use crate::base::ids;
 use crate::base::terms::{BroadcastState, ImportState, SourceKind};
 use crate::library::recorder::Recorder;
 use crate::library::vod::LibraryError;
+use crate::media::collate;
 use crate::media::packager::{Event, Packager};
-use crate::media::protocol::{ErrorCode, FromWorker, Start, Task, ToWorker, VERSION};
+use crate::media::protocol::{ErrorCode, FromWorker, Part, Start, Task, ToWorker, VERSION};
 use crate::store::broadcasts::{self, Broadcast, Outcome};
-use crate::store::{StoreError, imports};
+use crate::store::{StoreError, imports, media};
 use crate::worker::process::Worker;
 
 /// A worker that says nothing for so long hangs. It runs when nobody else wants to, so this is much.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// Processor time that a worker may take for a second of what comes out of it, and before anything does.
+const COST: u32 = 100;
+const COST_AT_FIRST: Duration = Duration::from_secs(600);
+/// How often that is looked at.
+const LOOK: Duration = Duration::from_secs(5);
 /// A worker that dies of a file is given it so often.
 const TRIES: u32 = 2;
 /// What is missing at the end of a file may be rounding, or sound that goes on a little longer. Ticks.
@@ -44,10 +50,18 @@ enum Verdict {
 impl Imports {
     /// Until it is done, refused or cancelled, or there is no room for it.
     pub(super) async fn work(&self, import: &Import, cancel: &CancellationToken) -> Result<(), LibraryError> {
-        let file = match folder::open(&self.work_place(&import.id)) {
+        let place = self.work_place(&import.id);
+        // Half of it may be read in when the power fails: then the file is still wanted.
+        let opened = on_disk(move || {
+            let file = folder::open(&place)?;
+            file.sync_all()?;
+            Ok(file)
+        });
+        let file = match opened.await {
             Ok(file) => file,
             Err(error) => {
                 tracing::warn!(%error, import = import.id, "a file cannot be opened");
+                self.begin_anew(import, None).await?;
                 return self.refuse(import, ImportState::Refused, Some("import_gone")).await;
             }
         };
@@ -56,13 +70,34 @@ impl Imports {
             return self.refuse(import, ImportState::Refused, Some("import_empty")).await;
         }
         let (mut encode, mut crashes) = (false, 0);
+        let mut interrupted = self.interrupted(import).await?;
+        if let Some((broadcast, packager)) = &interrupted {
+            encode = import.encode;
+            let done_s = clock::ticks_to_seconds(packager.end());
+            tracing::warn!(
+                import = import.id,
+                file = import.name,
+                broadcast = broadcast.id,
+                done_s,
+                "reading in goes on"
+            );
+        } else if import.state == ImportState::Working {
+            self.begin_anew(import, None).await?;
+        }
         loop {
-            if !self.has_room(import.size).await {
-                return self.begin_anew(import, Some("import_no_room")).await;
-            }
-            let Some(broadcast) = self.begin(import).await? else { return Ok(()) };
+            let (broadcast, packager) = match interrupted.take() {
+                Some(interrupted) => interrupted,
+                None if !self.has_room(import.size).await => {
+                    return self.begin_anew(import, Some("import_no_room")).await;
+                }
+                None => match self.begin(import, encode).await? {
+                    Some(broadcast) => (broadcast.clone(), Packager::new(broadcast.epoch_us, None)),
+                    None => return Ok(()),
+                },
+            };
+            self.becomes(&broadcast.id);
             let begun = Import { broadcast_id: Some(broadcast.id.clone()), ..import.clone() };
-            let verdict = self.record(&broadcast, &file, encode, cancel).await?;
+            let verdict = self.record(&broadcast, packager, &file, encode, cancel).await?;
             let changed = Shape::of(&file.metadata()?) != shape;
             match verdict {
                 Verdict::Recorded { .. } if changed => {
@@ -117,7 +152,7 @@ impl Imports {
     }
 
     /// Makes the broadcast that the recording will be. For staff alone, until somebody says who may watch it.
-    async fn begin(&self, import: &Import) -> Result<Option<Broadcast>, StoreError> {
+    async fn begin(&self, import: &Import, encode: bool) -> Result<Option<Broadcast>, StoreError> {
         let now = clock::wall_ms();
         let broadcast = Broadcast {
             state: BroadcastState::Scheduled,
@@ -129,7 +164,7 @@ impl Imports {
         let (row, id) = (broadcast.clone(), import.id.clone());
         let begin = move |tx: &crate::store::Transaction<'_>| -> Result<_, StoreError> {
             broadcasts::insert(tx, &row)?;
-            let waited = imports::begin(tx, &id, &row.id)?;
+            let waited = imports::begin(tx, &id, &row.id, encode)?;
             if !waited {
                 broadcasts::delete(tx, &row.id)?;
             }
@@ -138,17 +173,34 @@ impl Imports {
         Ok(self.0.library.db.write(begin).await?.then_some(broadcast))
     }
 
+    /// What was made before a start, where any of it is safe: the recording, and where it goes on.
+    async fn interrupted(&self, import: &Import) -> Result<Option<(Broadcast, Packager)>, LibraryError> {
+        let library = &self.0.library;
+        let Some(id) = import.broadcast_id.as_deref().filter(|_| import.state == ImportState::Working) else {
+            return Ok(None);
+        };
+        let Some(broadcast) = library.broadcast(id).await? else { return Ok(None) };
+        library.update(id, |tx, id| -> Result<_, StoreError> { Ok(media::take_back_cut(tx, id)?) }).await?;
+        let recording = library.growing(id, broadcast.epoch_us).await?;
+        Ok(recording.renditions.get(&0).map(|rendition| {
+            let segments = rendition.segments.iter().map(|row| row.segment.clone()).collect();
+            let packager = Packager::go_on(broadcast.epoch_us, rendition.inits.clone(), segments);
+            (Broadcast::clone(&broadcast), packager)
+        }))
+    }
+
     /// One try: everything that the worker sends is on disk and indexed when this returns.
     async fn record(
         &self,
         broadcast: &Broadcast,
+        mut packager: Packager,
         file: &File,
         encode: bool,
         cancel: &CancellationToken,
     ) -> Result<Verdict, LibraryError> {
         let recorder = self.0.library.recorder(broadcast)?;
         let mut worker = Worker::spawn_shut_in(Some(file.try_clone()?))?;
-        let mut packager = Packager::new(broadcast.epoch_us, None);
+        keep(&recorder, packager.init_in_force().into_iter().collect()).await;
         let verdict = tokio::select! {
             verdict = self.converse(&mut worker, encode, &mut packager, &recorder) => verdict,
             () = cancel.cancelled() => Verdict::Cancelled,
@@ -171,16 +223,25 @@ impl Imports {
         packager: &mut Packager,
         recorder: &Recorder,
     ) -> Verdict {
-        let task = Task::Import { encode };
+        let from = packager.end();
+        let task = Task::Import { encode, from };
         let start = Start { version: VERSION, base_ns: clock::monotonic_ns(), left_out: Vec::new(), task };
         if worker.sender.send(&ToWorker::Start(start)).await.is_err() {
             return Verdict::Crashed;
         }
-        let (mut length, mut incomplete, mut first) = (None, false, None);
+        let (mut length, mut incomplete) = (None, false);
+        // Where the media begins is the same for all that is read in.
+        let came = |packager: &Packager| packager.end().saturating_sub(collate::BEGIN);
         self.progress(0.0);
         let health = recorder.health();
-        let mut deadline = clock::instant() + PATIENCE;
+        let (mut deadline, mut looked) = (clock::instant() + PATIENCE, clock::instant());
         loop {
+            if looked.elapsed() >= LOOK {
+                looked = clock::instant();
+                if worker.processor_time().is_some_and(|took| took > allowed(came(packager))) {
+                    return Verdict::Refused("import_stalled");
+                }
+            }
             let message = match timeout_at(deadline.into(), worker.receiver.receive()).await {
                 // That it lives is not that it gets on.
                 Ok(Ok(Some(FromWorker::Pulse))) => continue,
@@ -198,10 +259,11 @@ impl Imports {
                 FromWorker::Length { ms } => length = Some(clock::ns_to_ticks(ms.saturating_mul(1_000_000))),
                 FromWorker::Init(init) => keep(recorder, packager.init(init)).await,
                 FromWorker::Part(part) => {
-                    let first = *first.get_or_insert(part.start);
-                    keep(recorder, packager.part(part)).await;
+                    // What goes on is no break.
+                    let discontinuity = part.discontinuity && part.start != from;
+                    keep(recorder, packager.part(Part { discontinuity, ..part })).await;
                     if let Some(length) = length.filter(|length| *length > 0) {
-                        self.progress(packager.end().saturating_sub(first) as f64 / length as f64);
+                        self.progress(came(packager) as f64 / length as f64);
                     }
                     if health.parts_lost.load(std::sync::atomic::Ordering::Relaxed) > 0 {
                         return Verdict::NoRoom;
@@ -216,8 +278,7 @@ impl Imports {
                     }
                 }
                 FromWorker::Ended => {
-                    let came = packager.end().saturating_sub(first.unwrap_or(0));
-                    incomplete |= length.is_some_and(|length| came + ROUNDING + length / 20 < length);
+                    incomplete |= length.is_some_and(|length| came(packager) + ROUNDING + length / 20 < length);
                     return Verdict::Recorded { incomplete };
                 }
                 _ => {}
@@ -257,6 +318,11 @@ async fn keep(recorder: &Recorder, events: Vec<Event>) {
     for event in events {
         recorder.keep(0, event).await;
     }
+}
+
+/// Processor time for so many ticks of what came out.
+fn allowed(came: u64) -> Duration {
+    COST_AT_FIRST + Duration::from_nanos(clock::ticks_to_ns(came)) * COST
 }
 
 /// Why a file is refused, by what its worker says.

@@ -34,7 +34,7 @@ pub struct ImportBody {
     /// `import_too_long`, `import_changed`, `import_gone`, `import_crashed`, `import_stalled`, `import_failed`), or what is missing of
     /// what is done (`import_incomplete`).
     pub reason: Option<String>,
-    /// The recording, once it is there.
+    /// The recording, also while it is being made: then what there is of it can be played.
     pub broadcast_id: Option<String>,
     /// RFC 3339, UTC.
     pub added_at: String,
@@ -44,7 +44,7 @@ pub struct ImportBody {
 impl From<Listed> for ImportBody {
     fn from(Listed { import, progress }: Listed) -> ImportBody {
         ImportBody {
-            broadcast_id: import.broadcast_id.filter(|_| import.state == ImportState::Done),
+            broadcast_id: import.broadcast_id,
             id: import.id,
             name: import.name,
             size: import.size,

@@ -81,6 +81,8 @@ texts! {
 }
 
 phrases! {
+    watch_reading(percent: u32) = format!("Berkas ini masih dibaca ({percent} %). Yang sudah terbaca dapat diputar."),
+        format!("This file is still being read in ({percent} %). What has been read can be played.");
     viewers_template(n: &str) = format!("{n} penonton"), format!("{n} watching");
     watch_ended_at(time: &str) = format!("Disiarkan {time}"), format!("Broadcast {time}");
     watch_size(size: &str) = format!("MP4, {size}"), format!("MP4, {size}");

@@ -92,6 +92,7 @@ fn watch(t: Lang, state: State) -> Watch {
         pin: Some(false),
         tracks: if state == State::Ended { tracks() } else { vec![] },
         sprite: state == State::Ended,
+        reading: None,
     }
 }
 

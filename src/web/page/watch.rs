@@ -35,6 +35,8 @@ pub struct Watch {
     pub tracks: Vec<Track>,
     /// There are small pictures for the time line.
     pub sprite: bool,
+    /// It is still being made of a file: percent.
+    pub reading: Option<u32>,
 }
 
 impl Watch {

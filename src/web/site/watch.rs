@@ -11,6 +11,7 @@ use crate::base::clock::ticks_to_seconds;
 use crate::base::terms::BroadcastState;
 use crate::broadcast::Studio;
 use crate::library::Library;
+use crate::library::imports::Imports;
 use crate::store::broadcasts::{Broadcast, Edit, Filter};
 use crate::web::access::{self, Pins};
 use crate::web::api::broadcasts::{manageable, may_manage};
@@ -112,7 +113,7 @@ async fn watch(
     site: Site,
     visitor: Visitor,
     request: HttpRequest,
-    studio: Data<Studio>,
+    (studio, imports): (Data<Studio>, Data<Imports>),
     library: Data<Library>,
     pins: Data<Pins>,
     id: Path<String>,
@@ -135,6 +136,7 @@ async fn watch(
         .map(card)
         .collect();
     let over = broadcast.state == BroadcastState::Ended && live.is_none();
+    let reading = broadcast.is_read_in().then(|| (imports.progress_of(&broadcast.id) * 100.0) as u32);
     let page = Watch {
         tracks: if over { tracks(&library, site.t, &broadcast.id).await? } else { Vec::new() },
         sprite: over && library.sprite_times(&broadcast.id).await?.is_some(),
@@ -142,10 +144,15 @@ async fn watch(
         id: broadcast.id.clone(),
         title: broadcast.title.clone(),
         description: broadcast.description.clone(),
-        state: live::shown(
-            live.as_ref().map_or(broadcast.state, |live| live.state.borrow().public()),
-            broadcast.recorded,
-        ),
+        // What is there of a file plays as a recording does.
+        state: match reading {
+            Some(_) => BroadcastState::Ended,
+            None => live::shown(
+                live.as_ref().map_or(broadcast.state, |live| live.state.borrow().public()),
+                broadcast.recorded,
+            ),
+        },
+        reading,
         audience: broadcast.audience,
         at_ms: broadcast.started_at.unwrap_or(broadcast.created_at),
         viewers: live.map_or(0, |live| live.viewers.count() as u64),

@@ -5,7 +5,6 @@ use actix_web::web::{self, Data, Path, Query, ServiceConfig, resource};
 use serde::Deserialize;
 
 use crate::base::ids;
-use crate::base::terms::ImportState;
 use crate::library::imports::{self, Listed};
 use crate::web::error::Problem;
 use crate::web::guard::Admin;
@@ -49,7 +48,7 @@ fn row(t: Lang, Listed { import, progress }: Listed) -> ImportRow {
     let reason = import.reason.as_deref();
     ImportRow {
         reason: reason.map(|code| t.problem(code).unwrap_or(code).to_owned()),
-        broadcast_id: import.broadcast_id.filter(|_| import.state == ImportState::Done),
+        broadcast_id: import.broadcast_id,
         id: import.id,
         name: import.name,
         size: import.size,
