@@ -196,7 +196,7 @@ fn on_buffers(
         let now = time.now_ns();
         kept.store(now, Ordering::Relaxed);
         if let (Err(error), Some(element)) = (each(now), pad.parent_element()) {
-            gst::element_error!(element, gst::StreamError::Failed, ["{error}"]);
+            gst::element_error!(element, gst::StreamError::Failed, ("{error}"));
         }
         gst::PadProbeReturn::Ok
     });

@@ -64,7 +64,9 @@ impl Disk {
     }
 
     pub fn come_back(&self) {
-        run(Command::new("umount").arg(&self.mount));
+        // A process that was killed lets go of it when all its threads are gone.
+        let unmounted = || Command::new("umount").arg(&self.mount).output().expect("it is installed").status.success();
+        until("nobody to use the disk", || unmounted().then_some(()));
         // Whoever else still sees it would give us the file system that was cut off, not the image.
         until("the disk to be free", || self.device().is_empty().then_some(()));
         self.mount();

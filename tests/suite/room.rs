@@ -542,7 +542,7 @@ fn the_room_left_is_told_before_going_live_and_follows_the_disk() {
         ("id", "Ruang tidak cukup untuk merekam siaran ini.", "Siarkan tanpa merekam"),
         ("en", "There is not enough room to record this broadcast.", "Go live without recording"),
     ] {
-        let fields = [("title", "Little room"), ("source", "test")];
+        let fields = [("title", "Little room"), ("source", "test"), ("audience", "public")];
         let asked = server.admin.form("/studio/broadcasts", &[("accept-language", language)], &fields);
         assert!(
             asked.status == 409 && asked.text().contains(asks) && asked.text().contains(offers),

@@ -352,6 +352,15 @@ pub async fn end_live(studio: &Studio, id: &str) -> Result<(), Problem> {
     }
 }
 
+/// Ends a broadcast if it is on air, before it is thrown away; what is still being made of a file cannot be.
+pub async fn make_removable(studio: &Studio, broadcast: &Broadcast) -> Result<(), Problem> {
+    if broadcast.is_read_in() {
+        let sentence = "The recording is still being made of a file. Cancel that first, under Imports.";
+        return Err(Problem::new(Code::Other(StatusCode::CONFLICT, "import_running"), sentence));
+    }
+    end_live(studio, &broadcast.id).await
+}
+
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BroadcastChanges {
@@ -417,7 +426,11 @@ pub async fn update(
 /// Moves a broadcast to the trash; one that is there already is deleted for good by an admin. One on air is ended first.
 #[utoipa::path(
     delete, path = "/api/v1/broadcasts/{id}", tag = "broadcasts", params(("id" = String, Path)),
-    responses((status = 204), (status = 404, body = ProblemBody, content_type = "application/problem+json"))
+    responses(
+        (status = 204),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "import_running", body = ProblemBody, content_type = "application/problem+json"),
+    )
 )]
 pub async fn delete(
     Broadcaster(session): Broadcaster,
@@ -426,7 +439,7 @@ pub async fn delete(
     id: Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let broadcast = manageable(&library, &session, &id).await?;
-    end_live(&studio, &broadcast.id).await?;
+    make_removable(&studio, &broadcast).await?;
     let by = &session.person.username;
     if broadcast.trashed_at.is_some() {
         library.delete(by, &broadcast.id).await?;

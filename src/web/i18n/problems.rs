@@ -169,6 +169,11 @@ const PROBLEMS: &[(&str, &str, &str)] = &[
     ("import_crashed", "Pembaca berkas berhenti karena berkas ini.", "This file makes the program that reads it fail."),
     ("import_stalled", "Berkas ini tidak dapat dibaca sampai selesai.", "This file cannot be read to its end."),
     ("import_failed", "Berkas ini tidak dapat dibaca.", "This file cannot be read in."),
+    (
+        "import_running",
+        "Rekaman ini masih dibuat dari berkas. Batalkan dulu di halaman Impor.",
+        "This recording is still being made of a file. Cancel that first, under Imports.",
+    ),
     ("import_over", "Berkas ini sudah selesai atau dibatalkan.", "This file is done or cancelled already."),
     (
         "import_not_refused",

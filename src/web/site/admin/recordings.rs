@@ -12,7 +12,7 @@ use crate::broadcast::{Studio, texts};
 use crate::library::Library;
 use crate::store::broadcasts::{Broadcast, Edit, Filter};
 use crate::web::access;
-use crate::web::api::broadcasts::end_live;
+use crate::web::api::broadcasts::make_removable;
 use crate::web::error::Problem;
 use crate::web::guard::{Admin, Visitor};
 use crate::web::input::{Choice, Form};
@@ -180,7 +180,7 @@ async fn throw_away(
 ) -> Result<HttpResponse, Problem> {
     let by = session.person.username.clone();
     let broadcast = access::visible(&library, &Visitor(Some(session)), &id).await?;
-    end_live(&studio, &broadcast.id).await?;
+    make_removable(&studio, &broadcast).await?;
     library.trash(&by, &broadcast.id).await?;
     Ok(see_other("/admin/recordings?done=trashed"))
 }
