@@ -129,7 +129,7 @@ test('the quality goes up and down every two seconds without a stop', async (con
 });
 
 test('a viewer changes over by itself when the box leaves out the largest picture', async (context) => {
-  const large = await startBox({ admin: true, env: { SIARAN_VIDEO_HEIGHT: '720', SIARAN_FRAME_RATE: '10' } });
+  const large = await startBox({ admin: true, env: { SIARAN_VIDEO_HEIGHT: '720' } });
   try {
     const ask = await signedIn(large);
     const { id } = await ask('POST', '/broadcasts', { title: 'Sibuk', source: 'test' });
