@@ -270,7 +270,7 @@ class HlsPlayer extends Player {
     const stands = !video.paused && !video.ended && !video.seeking && video.currentTime === this.stoodAt;
     const isAll = video.duration - video.currentTime < 3 && edge - video.currentTime - this.ahead() < 0.2;
     if (!stands || !isAll) [this.stoodAt, this.stoodSince] = [video.currentTime, now];
-    else if (now - this.stoodSince > 1000) hls.trigger(Hls.Events.BUFFER_EOS, {});
+    else if (now - this.stoodSince > 300) hls.trigger(Hls.Events.BUFFER_EOS, {});
   }
 
   /** Five times a second: stays at the chosen distance from the edge by slightly faster or slower play. */
