@@ -86,6 +86,15 @@ export function moving(page, from = 0) {
   }, from);
 }
 
+/** Waits until the picture has so many lines. */
+export function untilLines(page, wanted) {
+  return page.waitForFunction((height) => document.querySelector('video').videoHeight === height, wanted);
+}
+
+export function rest(ms) {
+  return new Promise((resolve) => { setTimeout(resolve, ms); });
+}
+
 /** Notes from now on when each picture is shown (performance.now() and its place in the media), until `pictures` reads it. */
 export function notePictures(page) {
   return page.evaluate(() => {

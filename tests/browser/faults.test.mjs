@@ -2,7 +2,7 @@
 // itself, at the same address, without a reload; and the recording plays over it.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { longestGap, moving, notePictures, openBrowser, pictures, video, visitor } from './browser.mjs';
+import { longestGap, moving, notePictures, openBrowser, pictures, rest, video, visitor } from './browser.mjs';
 import { signedIn, startBox, until, worker } from './box.mjs';
 
 /** The longest stop of the picture that is promised, ms. */
@@ -21,8 +21,6 @@ after(async () => {
   const code = await box?.stop();
   if (box) assert.equal(code, 0, 'the program stops with 0');
 });
-
-const rest = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Breaks something and waits until new pictures have come for four seconds; gives the longest stop in between, ms. */
 async function stopOf(box, page, destroy) {

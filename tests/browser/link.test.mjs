@@ -2,7 +2,7 @@
 // does not carry.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { look, moving, notePictures, openBrowser, pictures, visitor } from './browser.mjs';
+import { look, moving, notePictures, openBrowser, pictures, rest, untilLines, visitor } from './browser.mjs';
 import { signedIn, startBox } from './box.mjs';
 import { openLink } from './link.mjs';
 
@@ -30,9 +30,6 @@ after(async () => {
   const code = await box?.stop();
   if (box) assert.equal(code, 0, 'the program stops with 0');
 });
-
-const rest = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-const untilLines = (page, wanted) => page.waitForFunction((height) => document.querySelector('video').videoHeight === height, wanted);
 
 /** Seconds in which no new picture was shown for longer than a viewer takes for a moment. */
 function frozen(noted) {

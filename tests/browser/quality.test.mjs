@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { lips, median, noteLips } from './lips.mjs';
-import { look, longestGap, moving, notePictures, openBrowser, pictures, video, visitor } from './browser.mjs';
+import { longestGap, look, moving, notePictures, openBrowser, pictures, rest, untilLines, video, visitor } from './browser.mjs';
 import { signedIn, startBox, worker } from './box.mjs';
 
 /** Seconds of switching; the promise is for two minutes. */
@@ -25,9 +25,7 @@ after(async () => {
   if (box) assert.equal(code, 0, 'the program stops with 0');
 });
 
-const rest = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const lines = (page) => page.evaluate(() => document.querySelector('video').videoHeight);
-const untilLines = (page, wanted) => page.waitForFunction((height) => document.querySelector('video').videoHeight === height, wanted);
 const choose = (page, quality) => page.selectOption('[data-quality]', quality);
 
 test('a viewer gets the best picture by itself, can save data or only listen, live and afterwards', async () => {
