@@ -357,10 +357,12 @@ impl Runner {
                 });
                 if let Some(session) = session {
                     session.up = true;
+                    let before = self.status.borrow().inits.get(&0).cloned();
+                    let before = before.filter(|_| is_publisher(&self.supervision.task));
+                    let away = session.tags.is_none();
+                    let end = self.ladder.end();
+                    session.pending.extend(before.map(|init| ToWorker::StandIn { init, end, away }));
                     session.pending.extend(session.headers.iter().flatten().cloned().map(ToWorker::Tag));
-                    let init = self.status.borrow().inits.get(&0).cloned();
-                    let away = is_publisher(&self.supervision.task) && session.tags.is_none();
-                    session.pending.extend(init.filter(|_| away).map(ToWorker::StandIn));
                 }
             }
             Event::Lost { reason, hopeless } => {
@@ -426,6 +428,12 @@ impl Runner {
             }
             FromWorker::State(state) => {
                 self.status.send_modify(|status| {
+                    // That another worker begins is not yet that it does better: its first part tells.
+                    if state == SourceState::Starting
+                        && matches!(status.condition, Condition::Restarting | Condition::Failed)
+                    {
+                        return;
+                    }
                     status.condition = state.into();
                     // What was told of a camera or a microphone explains its loss, which is seen later.
                     if !matches!(state, SourceState::VideoLost | SourceState::AudioLost) {

@@ -77,22 +77,33 @@ pub fn cameras(devices: &[Device], wanted: Wanted) -> Vec<Source> {
 /// The microphone of whoever wants no sound.
 pub const NO_MICROPHONE: &str = "none";
 
-/// What a worker is to capture for a source; none where the camera is not there. Without a wish, the camera's own
-/// microphone is taken, or the first there is, or silence; [`NO_MICROPHONE`], or one that is not there, is silence.
+/// What is not there of what was asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Absent {
+    Source,
+    Microphone,
+}
+
+/// What a worker is to capture for a source. Without a wish, the camera's own microphone is taken, or the first there is, or
+/// silence; [`NO_MICROPHONE`] is silence.
+///
+/// # Errors
+/// What is not there: nobody who chose a microphone wants to find out afterwards that nothing was heard.
 pub fn inputs(
     source_id: &str,
     microphone: Option<&str>,
     devices: &[Device],
     wanted: Wanted,
-) -> Option<(VideoInput, AudioInput)> {
+) -> Result<(VideoInput, AudioInput), Absent> {
     if source_id == TEST {
-        return Some((VideoInput::TestPattern, AudioInput::TestTone));
+        return Ok((VideoInput::TestPattern, AudioInput::TestTone));
     }
-    let device = devices.iter().find(|device| device.kind == DeviceKind::Camera && device.source_id() == source_id)?;
+    let its = |device: &&Device| device.kind == DeviceKind::Camera && device.source_id() == source_id;
+    let device = devices.iter().find(its).ok_or(Absent::Source)?;
     let mut microphones = microphones_of(device, devices);
     let audio = match microphone {
         Some(NO_MICROPHONE) => None,
-        Some(wanted) => microphones.find(|device| device.source_id() == wanted),
+        Some(wanted) => Some(microphones.find(|device| device.source_id() == wanted).ok_or(Absent::Microphone)?),
         None => microphones.next(),
     };
     let audio = audio.map_or(AudioInput::Silence, |device| AudioInput::Microphone(device.id.clone()));
@@ -100,7 +111,7 @@ pub fn inputs(
         Some(_) => VideoInput::EncodingCamera(device.id.clone()),
         None => VideoInput::Camera(device.id.clone()),
     };
-    Some((video, audio))
+    Ok((video, audio))
 }
 
 /// What a worker is to capture for a camera that was on air and is not there now: the slate, until it is. Whether it would send
@@ -141,14 +152,15 @@ mod tests {
         let wanted = Wanted { width: 1280, height: 720, frame_rate: 30 };
         let [lavalier, own, camera] = devices.each_ref().map(Device::source_id);
         let heard = |microphone| inputs(&camera, microphone, &devices, wanted).map(|(_, audio)| audio);
-        let microphone = |id: &str| Some(AudioInput::Microphone(id.to_owned()));
+        let microphone = |id: &str| Ok(AudioInput::Microphone(id.to_owned()));
         assert_eq!(heard(None), microphone("own"));
         assert_eq!(heard(Some(&lavalier)), microphone("lavalier"));
         assert_eq!(heard(Some(&own)), microphone("own"));
-        assert_eq!(heard(Some(NO_MICROPHONE)), Some(AudioInput::Silence));
+        assert_eq!(heard(Some(NO_MICROPHONE)), Ok(AudioInput::Silence));
+        assert_eq!(heard(Some("mic-none")), Err(Absent::Microphone));
         let offered = cameras(&devices, wanted);
         let offered: Vec<&str> = offered[0].microphones.iter().map(|microphone| &*microphone.id).collect();
         assert_eq!(offered, [&*own, &*lavalier], "its own comes first");
-        assert_eq!(inputs("cam-none", None, &devices, wanted), None);
+        assert_eq!(inputs("cam-none", None, &devices, wanted), Err(Absent::Source));
     }
 }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::actor::{self, Beginning, Finished, Live, UNRECORDED_SEGMENTS};
 use super::calibration;
 use super::program::{self, Program};
-use super::source::{self, Source};
+use super::source::{self, Absent, Source};
 use super::state::State;
 use crate::accounts::permission::Audience;
 use crate::base::config::Config;
@@ -65,6 +65,8 @@ pub enum StudioError {
     /// There is no such source, or it is not connected now.
     #[error("the source is not there")]
     NoSource,
+    #[error("the microphone is not there")]
+    NoMicrophone,
     /// Somebody else's broadcast is on air from it.
     #[error("the source is on air already")]
     SourceOnAir { broadcast_id: String },
@@ -409,12 +411,17 @@ impl Studio {
         }
         let devices = self.0.devices.borrow().clone();
         let known = source_id != source::TEST || self.0.config.test_source;
-        let inputs = source::inputs(source_id, microphone, &devices, self.wanted()).filter(|_| known);
-        let inputs = inputs.ok_or(StudioError::NoSource)?;
+        if !known {
+            return Err(StudioError::NoSource);
+        }
+        let inputs = source::inputs(source_id, microphone, &devices, self.wanted()).map_err(|absent| match absent {
+            Absent::Source => StudioError::NoSource,
+            Absent::Microphone => StudioError::NoMicrophone,
+        })?;
         Ok(self.run(source_id, self.capture_task(inputs)))
     }
 
-    /// A camera's program, also while the camera is not there.
+    /// A camera's program, also while it or its microphone is not there.
     fn camera_program(&self, broadcast: &Broadcast) -> Arc<Program> {
         let (source_id, microphone) = (&broadcast.source, broadcast.microphone.as_deref());
         self.program(source_id, microphone).unwrap_or_else(|_| {

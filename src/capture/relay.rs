@@ -27,6 +27,9 @@ const TICK: Duration = Duration::from_millis(50);
 const STILL: u64 = 700_000_000;
 /// A camera may take this long to open before the slate is shown, ns.
 const OPENING: u64 = 2_000_000_000;
+/// Where a publisher's worker was lost, the next keyframe is waited for until it has been dark for this long, ns: many send one each
+/// second, some in ten.
+const DARK: u64 = 1_600_000_000;
 /// Fastest rate of the slate: nothing moves in it.
 const SLATE_RATE: u32 = 30;
 /// Video bit rate of the slate, kbit/s.
@@ -49,7 +52,9 @@ struct Line {
     not_before: u64,
     /// A publisher is connected.
     here: bool,
-    /// Whoever does not begin by then is lost, ns: a camera.
+    /// The source is a camera.
+    camera: bool,
+    /// Whoever does not begin by then is lost, ns: a camera, or a publisher that was on air already.
     due: Option<u64>,
     /// What was told last.
     state: SourceState,
@@ -126,6 +131,7 @@ impl Relay {
             time,
             not_before,
             here: standby.is_none(),
+            camera: standby.is_some(),
             due: standby.is_some().then(|| time.now_ns() + OPENING),
             sound: true,
             state: SourceState::Starting,
@@ -162,15 +168,19 @@ impl Relay {
         line.here = false;
     }
 
-    /// The publisher is away, and what was on air of it is known by its init.
-    pub fn is_away(&self, init: &Init) {
+    /// What was on air of the publisher before this worker began, until `end` (ticks), is known by its init. If it is away, the
+    /// slate is shown at once.
+    pub fn stand_in_for(&self, init: &Init, end: u64, away: bool) {
         if let Some(tracks) = Tracks::of(init) {
             let mut line = self.lock();
             line.passthrough.expect(&tracks);
             let standby = Standby::prepare(slate_target(&tracks), slate_sound(&tracks), None, &line.maker);
             line.standby = Some(standby);
+            line.due = Some(clock::ticks_to_ns(end) + DARK);
         }
-        self.gone();
+        if away {
+            self.gone();
+        }
     }
 
     /// A publisher is there.
@@ -241,11 +251,10 @@ impl Relay {
         } else if let Some(frame) = line.passthrough.frame_ticks() {
             let patience = STILL.max(u64::from(frame) * 3 * 1_000_000 / 90);
             if clock.saturating_sub(line.progress) > patience {
-                let state = if line.due.is_some() { SourceState::VideoLost } else { SourceState::PublisherStill };
-                self.stand_in(line, state);
+                self.stand_in(line, line.still());
             }
         } else if line.due.is_some_and(|due| clock > due) {
-            self.stand_in(line, SourceState::VideoLost);
+            self.stand_in(line, line.still());
         }
     }
 
@@ -328,6 +337,11 @@ impl Line {
         if self.sound { SourceState::Running } else { SourceState::AudioLost }
     }
 
+    /// How a source is whose picture has stopped, or does not begin.
+    fn still(&self) -> SourceState {
+        if self.camera { SourceState::VideoLost } else { SourceState::PublisherStill }
+    }
+
     /// Counts what was passed through and dropped since the last call; whether anything was passed through.
     fn count(&mut self, counters: &Counters) -> bool {
         let (frames, dropped) = (self.passthrough.frames(), self.passthrough.dropped());
@@ -339,7 +353,7 @@ impl Line {
 
     /// Prepares the slate that fits what is on air.
     fn prepare(&mut self) {
-        let Some(tracks) = self.passthrough.tracks().filter(|_| self.due.is_none()) else { return };
+        let Some(tracks) = self.passthrough.tracks().filter(|_| !self.camera) else { return };
         let (target, sound) = (slate_target(tracks), slate_sound(tracks));
         if self.standby.as_ref().is_none_or(|known| known.target != target || known.sound != sound) {
             self.standby = Some(Standby::prepare(target, sound, None, &self.maker));

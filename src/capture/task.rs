@@ -45,7 +45,7 @@ impl Running {
                 publisher.feed(tag.body.len(), |passthrough, now| passthrough.take(&tag, now));
             }
             (Self::Relay(publisher), ToWorker::Gone) => publisher.gone(),
-            (Self::Relay(publisher), ToWorker::StandIn(init)) => publisher.is_away(&init),
+            (Self::Relay(publisher), ToWorker::StandIn { init, end, away }) => publisher.stand_in_for(&init, end, away),
             (Self::Sheet(sheet), ToWorker::Still { place, init, media }) => sheet.take(place, &init, &media),
             _ => tracing::debug!("a message that this task has no use for"),
         }

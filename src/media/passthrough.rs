@@ -19,6 +19,8 @@ const PATIENCE: u64 = TIMESCALE as u64;
 const RATE_FRAMES: usize = 8;
 /// A publisher without a picture for this long is given up; before its connection is, for sending nothing at all.
 const NO_VIDEO: u64 = 8 * TIMESCALE as u64;
+/// One whose pictures cannot be begun with, since none is a keyframe, is given so long. Many send one in ten seconds.
+const NO_KEY: u64 = 60 * TIMESCALE as u64;
 /// A keyframe that comes after a pause is of now if it is no older. 90 kHz ticks.
 const FRESH: i64 = TIMESCALE as i64 / 2;
 /// After a pause an older one is begun with when none of now has come for this long. 90 kHz ticks.
@@ -68,6 +70,8 @@ pub struct Passthrough {
     waits: bool,
     /// It was on air already: what is in the programme is known.
     introduced: bool,
+    /// There was a picture, if only one that cannot be begun with.
+    seen: bool,
     /// The one before had no sound, so that none is waited for.
     silent: bool,
     /// Frames that wait for the start, from the first keyframe on.
@@ -106,6 +110,7 @@ impl Passthrough {
             fragmenter: None,
             waits: false,
             introduced: false,
+            seen: false,
             silent: false,
             held: Vec::new(),
             held_audio: Vec::new(),
@@ -151,9 +156,14 @@ impl Passthrough {
     pub fn tick(&mut self, now: u64) -> Vec<Event> {
         let began = *self.began.get_or_insert(now);
         let mut events = Vec::new();
-        if !self.done && !self.introduced && self.held.is_empty() && now >= began + NO_VIDEO {
+        let patience = if self.seen { NO_KEY } else { NO_VIDEO };
+        if !self.done && !self.introduced && self.held.is_empty() && now >= began + patience {
             self.done = true;
-            let what = if self.last_sound.is_some() { "sends sound but no picture" } else { "sends nothing" };
+            let what = match self.last_sound {
+                _ if self.seen => "sends no keyframe",
+                Some(_) => "sends sound but no picture",
+                None => "sends nothing",
+            };
             events.push(Event::Fatal(ErrorCode::NoVideo, format!("The publisher {what}.")));
         }
         if !self.waits
@@ -285,6 +295,7 @@ impl Passthrough {
                     return Ok(());
                 };
                 let key = config.is_idr(&data);
+                self.seen = true;
                 self.last_picture = at;
                 self.picture(Picture { at, composition, key, data }, now, events)?;
             }

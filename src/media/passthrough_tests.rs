@@ -52,6 +52,14 @@ fn who_sends_sound_only_or_nothing_is_given_up_after_a_while() {
     blind.take(&sound_config(), 0);
     let events: Vec<Event> = (0..600).flat_map(|n| blind.take(&sound(n * 21), u64::from(n) * 1920)).collect();
     assert_eq!(fatal(&events), Some(ErrorCode::NoVideo));
+
+    // Some encoders have ten seconds and more between keyframes.
+    let mut between = Passthrough::new(200);
+    between.take(&video_config(), 0);
+    let sent = (0..2000u32).map(|n| (n, between.take(&picture(n * 33, false), u64::from(n) * 2970)));
+    let given_up =
+        sent.filter_map(|(n, events)| fatal(&events).map(|code| (u64::from(n) * 2970 / NO_KEY, code))).next();
+    assert_eq!(given_up, Some((1, ErrorCode::NoVideo)));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use super::rungs::Rung;
 use super::shedding::Reason;
 
 /// Raised with every change to a message.
-pub const VERSION: u16 = 5;
+pub const VERSION: u16 = 6;
 
 /// H.264 encoders of GStreamer that are tried, hardware first; the last is [`SOFTWARE_ENCODER`].
 pub const ENCODERS: [&str; 4] = ["v4l2h264enc", "vah264enc", "vaapih264enc", SOFTWARE_ENCODER];
@@ -39,9 +39,10 @@ pub enum ToWorker {
     Tag(FlvTag),
     /// The publisher is gone: its media is complete, the slate stands in for it, and tags that follow are another session's.
     Gone,
-    /// The publisher is away, and was before this worker began (only with [`Task::Publisher`], first of all): the slate stands
-    /// in at once for what is described here, which was on air last.
-    StandIn(Init),
+    /// What was on air of the publisher before this worker began (only with [`Task::Publisher`], first of all): the slate stands
+    /// in for it, at once if the publisher is away, else when its next keyframe is not there in time. Media ended at `end`, 90 kHz
+    /// ticks of running time.
+    StandIn { init: Init, end: u64, away: bool },
     /// What the first keyframe in `media` shows, by its `init`, goes to this place of the sheet, counted by rows (only with
     /// [`Task::Sheet`]).
     Still { place: u32, init: Bytes, media: Bytes },

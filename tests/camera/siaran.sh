@@ -25,7 +25,7 @@ await() {
 
 # api METHOD PATH [JSON]
 api() {
-    curl --silent --show-error --fail --max-time 60 --request "$1" "$http/api/v1$2" \
+    curl --silent --show-error --fail-with-body --max-time 60 --request "$1" "$http/api/v1$2" \
         ${token:+--header "Authorization: Bearer $token"} ${3:+--header 'Content-Type: application/json' --data "$3"}
 }
 

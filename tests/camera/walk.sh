@@ -26,6 +26,9 @@ await 120 'it is previewed' has_preview
 await 60 'its level is measured' has_level
 
 # --- a broadcast ----------------------------------------------------------------------------------
+refused=$(api POST /broadcasts "{\"title\":\"Unheard\",\"source\":\"$camera\",\"microphone\":\"mic-none\"}" 2> /dev/null || true)
+[ "$(jq -r '.code + " " + .field' <<< "$refused")" = 'no_such_microphone microphone' ] || fail "a microphone that is not there is refused: $refused"
+ok 'a microphone that is not there is refused'
 id=$(api POST /broadcasts "{\"title\":\"From a camera\",\"source\":\"$camera\"}" | jq -r .id)
 await 120 'it is live' state_is live
 await 120 'it has segments' has_segments 3

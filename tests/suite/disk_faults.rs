@@ -216,6 +216,7 @@ fn killed_while_paused(seconds: f64, resume_s: &str) {
     let id = disk.server.go_live("Paused for long");
     disk.server.until_duration(&id, 5.0);
     disk.fail(Calls::Writes, EIO, "/reels/");
+    std::thread::sleep(Duration::from_secs_f64(seconds));
     disk.server.until_duration(&id, 5.0 + seconds);
     let seen = Seen::take(&disk.server, &id);
     let Faulty { mut server, .. } = disk;

@@ -202,7 +202,7 @@ pub struct NewBroadcastBody {
     responses(
         (status = 201, body = BroadcastBody),
         (status = 400, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "no_source", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "no_source, no_such_microphone", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "source_on_air or no_room", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
@@ -492,6 +492,10 @@ impl From<StudioError> for Problem {
         match error {
             StudioError::NoSource => {
                 other(StatusCode::NOT_FOUND, "no_source", "This source is not there. Is it connected?").field("source")
+            }
+            StudioError::NoMicrophone => {
+                let sentence = "This microphone is not there. Choose another one, or `none`.";
+                other(StatusCode::NOT_FOUND, "no_such_microphone", sentence).field("microphone")
             }
             StudioError::SourceOnAir { .. } => {
                 other(StatusCode::CONFLICT, "source_on_air", "This source is on air already.").field("source")

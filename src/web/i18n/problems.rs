@@ -255,6 +255,11 @@ const PROBLEMS: &[(&str, &str, &str)] = &[
         "This source is not there. Check its connection and choose again.",
     ),
     (
+        "no_such_microphone",
+        "Mikrofon ini tidak ada. Periksa sambungannya, atau pilih yang lain.",
+        "This microphone is not there. Check its connection, or choose another one.",
+    ),
+    (
         "source_on_air",
         "Sumber ini sudah mengudara. Pilih sumber lain.",
         "This source is on air already. Choose another one.",
