@@ -1,6 +1,7 @@
 -- What staff have made of a recording afterwards: which stretches of it are shown, and its chapters. Media stays as it is.
 
 ALTER TABLE broadcasts ADD COLUMN edited INTEGER;    -- ticks of media that are shown; empty: all of it
+ALTER TABLE broadcasts ADD COLUMN picture_ms INTEGER; -- where its thumbnail was chosen, on the time line of all that was recorded
 
 -- The stretches that are kept, in order; none: all of it.
 CREATE TABLE kept (

@@ -10,7 +10,7 @@ use crate::media::edit::{self, Chapter, Edit, Kept};
 use crate::media::mp4::{self, PartPlace};
 use crate::store::broadcasts::Broadcast;
 use crate::store::media::IndexedSegment;
-use crate::store::{Connection, StoreError, Transaction, audit, broadcasts, edits, sprites};
+use crate::store::{Connection, StoreError, Transaction, audit, broadcasts, edits};
 
 /// What there is of an edit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,8 +89,7 @@ impl Library {
                 && edits::get(tx, id)? != edit
             {
                 edits::put(tx, id, &edit, shown)?;
-                // Its pictures may be of what is cut out; another one is made.
-                sprites::delete(tx, id)?;
+                edits::drop_pictures(tx, id)?;
             }
             if let Some(chapters) = wish.chapters {
                 edits::put_chapters(tx, id, &chapters)?;
@@ -108,7 +107,7 @@ impl Library {
         let write = move |tx: &Transaction<'_>, id: &str| -> Result<_, StoreError> {
             if !edits::kept(tx, id)?.is_empty() {
                 edits::put(tx, id, &Edit::default(), 0)?;
-                sprites::delete(tx, id)?;
+                edits::drop_pictures(tx, id)?;
             }
             audit::record(tx, &by, "recording.unedit", id, "")
         };
@@ -131,7 +130,7 @@ impl Library {
         };
         let by = by.to_owned();
         let write = move |tx: &Transaction<'_>, id: &str| -> Result<_, StoreError> {
-            broadcasts::set_thumbnail(tx, id, &jpeg)?;
+            edits::choose_thumbnail(tx, id, &jpeg, at_ms)?;
             audit::record(tx, &by, "recording.picture", id, "")
         };
         self.update(&broadcast.id, write).await?;

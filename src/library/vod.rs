@@ -267,6 +267,7 @@ impl Library {
         {
             return Ok(Some(download.clone()));
         }
+        let generation = self.cache.generation.load(Ordering::Acquire);
         let recording = self.recording(id, epoch_us).await?;
         if recording.is_empty() {
             return Ok(None);
@@ -277,7 +278,10 @@ impl Library {
             Download::build(&recording, pieces)
         });
         let download = Arc::new(built.await.map_err(io::Error::other)??);
-        *lock(&self.cache.download) = Some((id.to_owned(), download.clone()));
+        // One that was edited meanwhile is not what is shown any more.
+        if self.cache.generation.load(Ordering::Acquire) == generation {
+            *lock(&self.cache.download) = Some((id.to_owned(), download.clone()));
+        }
         Ok(Some(download))
     }
 

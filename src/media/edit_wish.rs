@@ -188,6 +188,7 @@ pub fn write_time(ms: u64) -> String {
     };
     if !ms.is_multiple_of(1000) {
         let _ = write!(text, ".{:03}", ms % 1000);
+        text.truncate(text.trim_end_matches('0').len());
     }
     text
 }
@@ -219,6 +220,7 @@ mod tests {
         for ms in [0, 500, 59_999, 60_000, 3_599_001, 3_600_000, 360_000_123] {
             assert_eq!(time(&write_time(ms)).and_then(super::ms), Some(ms));
         }
+        assert_eq!([0, 2_200, 3_605_000].map(write_time), ["0:00", "0:02.2", "1:00:05"]);
     }
 
     #[test]

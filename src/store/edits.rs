@@ -73,6 +73,22 @@ pub fn put(connection: &Connection, broadcast_id: &str, edit: &Edit, shown: u64)
     Ok(())
 }
 
+/// Somebody chose this picture, `at_ms` of all that was recorded.
+pub fn choose_thumbnail(connection: &Connection, broadcast_id: &str, jpeg: &[u8], at_ms: u64) -> Result<()> {
+    let sql = "UPDATE broadcasts SET thumbnail = ?2, picture_ms = ?3 WHERE id = ?1";
+    connection.execute(sql, params![broadcast_id, jpeg, at_ms])?;
+    Ok(())
+}
+
+/// Drops the pictures that may be of what is not shown any more: another sprite is made, and another thumbnail where nobody chose
+/// the one that there is.
+pub fn drop_pictures(connection: &Connection, broadcast_id: &str) -> Result<()> {
+    connection.execute("DELETE FROM sprites WHERE broadcast_id = ?1", [broadcast_id])?;
+    let sql = "UPDATE broadcasts SET thumbnail = NULL WHERE id = ?1 AND picture_ms IS NULL";
+    connection.execute(sql, [broadcast_id])?;
+    Ok(())
+}
+
 /// In the order of their times.
 pub fn chapters(connection: &Connection, broadcast_id: &str) -> Result<Vec<Chapter>> {
     let sql = "SELECT at_ms, title FROM chapters WHERE broadcast_id = ?1 ORDER BY at_ms";

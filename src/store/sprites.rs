@@ -16,12 +16,6 @@ pub fn put(connection: &Connection, broadcast_id: &str, jpeg: &[u8], vtt: &str) 
     Ok(connection.execute(sql, params![broadcast_id, jpeg, vtt])? > 0)
 }
 
-/// Another one is made.
-pub fn delete(connection: &Connection, broadcast_id: &str) -> Result<()> {
-    connection.execute("DELETE FROM sprites WHERE broadcast_id = ?1", [broadcast_id])?;
-    Ok(())
-}
-
 pub fn jpeg(connection: &Connection, broadcast_id: &str) -> Result<Option<Vec<u8>>> {
     let sql = "SELECT jpeg FROM sprites WHERE broadcast_id = ?1";
     connection.prepare_cached(sql)?.query_row([broadcast_id], |row| row.get(0)).optional()

@@ -21,11 +21,11 @@ const LEAST = 50;
 function written(ms) {
   const two = (n) => String(n).padStart(2, '0');
   const [h, m, s, rest] = [Math.floor(ms / 3_600_000), Math.floor(ms / 60_000) % 60, Math.floor(ms / 1000) % 60, ms % 1000];
-  return `${h ? `${h}:${two(m)}` : m}:${two(s)}${rest ? `.${String(rest).padStart(3, '0')}` : ''}`;
+  return `${h ? `${h}:${two(m)}` : m}:${two(s)}${rest ? `.${String(rest).padStart(3, '0').replace(/0+$/, '')}` : ''}`;
 }
 
-/** The same without what nobody wants to hear. */
-const spoken = (ms) => written(Math.round(ms / 100) * 100).replace(/00$/, '');
+/** The same to a tenth of a second: more nobody wants to hear. */
+const spoken = (ms) => written(Math.round(ms / 100) * 100);
 
 /** None for what is no time; ms */
 function read(text) {

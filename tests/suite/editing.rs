@@ -371,6 +371,7 @@ fn any_picture_of_it_can_stand_for_it() {
     assert!(few.len() <= 2 && few.contains(&later), "{}", few.len());
     // Also one of what is cut out: the whole recording is chosen from.
     put(&server, &id, stretches(&[(0.0, 2.0)]));
+    assert!(text(&server, "/").contains(&format!("/media/{id}/thumbnail.jpg")), "what was chosen stays");
     assert!(picture(4.9) == later && picture(0.0) == first);
 }
 
@@ -406,9 +407,9 @@ fn a_form_does_all_of_it_without_a_script() {
     }
 }
 
-/// The small pictures above the time line are of what is shown.
+/// The picture that stands for a recording and the small ones above the time line are of what is shown.
 #[test]
-fn the_sprite_is_made_again_of_what_is_shown() {
+fn pictures_are_made_again_of_what_is_shown() {
     let server = Server::start(SMALL);
     let id = record(&server, 16.0);
     let times = || {
@@ -416,7 +417,11 @@ fn the_sprite_is_made_again_of_what_is_shown() {
         (reply.status == 200).then(|| reply.text())
     };
     let before = until("a sprite", times);
+    let thumbnail = server.fetch(&format!("/media/{id}/thumbnail.jpg"));
     let reply = put(&server, &id, stretches(&[(2.0, 14.0)]));
+    let of_what_is_shown =
+        || Some(server.stranger().get(&format!("/media/{id}/thumbnail.jpg"))).filter(|reply| reply.status == 200);
+    assert!(until("another thumbnail", of_what_is_shown).body != thumbnail);
     let after = until("another sprite", || times().filter(|text| *text != before));
     let end = reply["duration_s"].as_f64().expect("a number");
     let last = after.lines().rev().find_map(|line| line.split_once(" --> 00:00:")).expect("a cue").1;
