@@ -6,6 +6,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use crate::client::Client;
+use crate::imports::{ffmpeg, hand_in, outcome};
 use crate::playlist_rules::{Playlist, Segment};
 use crate::power::fsck;
 use crate::roles::browser;
@@ -426,4 +427,37 @@ fn pictures_are_made_again_of_what_is_shown() {
     let end = reply["duration_s"].as_f64().expect("a number");
     let last = after.lines().rev().find_map(|line| line.split_once(" --> 00:00:")).expect("a cue").1;
     near(last.parse().expect("seconds"), end, 0.01);
+}
+
+/// Frames that are decoded in another order than they are shown in, and keyframes that lie as far apart as may be.
+#[test]
+fn a_file_with_reordered_frames_is_cut_where_its_keyframes_are() {
+    let server = Server::start(SMALL);
+    let made = tempfile::tempdir().expect("a temporary directory");
+    let file = made.path().join("reordered.mp4");
+    ffmpeg(
+        "-f lavfi -i testsrc2=size=320x240:rate=25:duration=15 -f lavfi -i sine=frequency=440:sample_rate=48000:duration=15 \
+         -c:v libx264 -pix_fmt yuv420p -g 45 -sc_threshold 0 -bf 2 -c:a aac",
+        &file,
+    );
+    hand_in(&server, &file);
+    let id = outcome(&server, "reordered.mp4")["broadcast_id"].as_str().expect("a recording").to_owned();
+    assert_eq!(server.call("PATCH", &format!("/broadcasts/{id}"), Some(json!({"audience": "public"}))).0, 200);
+    let cut = kept(&put(&server, &id, stretches(&[(2.5, 6.1), (8.5, 12.0)])));
+    assert_eq!(cut.len(), 2, "{cut:?}");
+    for ((from, to), (keyframe, end)) in cut.iter().zip([(1.8, 6.1), (9.0, 12.0)]) {
+        near(*from, keyframe, 0.05);
+        // Its parts are longer.
+        near(*to, end, 0.55);
+    }
+    let edited = read(&text(&server, &format!("/media/{id}/av/index.m3u8")));
+    let seconds = cut.iter().map(|(from, to)| to - from).sum();
+    near(length(&edited), seconds, 0.01);
+    for segment in &edited.segments {
+        let mut whole = server.fetch(&format!("/media/{id}/av/{}", segment.map));
+        whole.extend(server.fetch(&format!("/media/{id}/av/{}", uri(segment))));
+        let file = tools::write(server.data.path(), "segment.mp4", &whole);
+        tools::decode(tools::as_text(&file));
+    }
+    download(&server, &id, seconds);
 }

@@ -102,6 +102,7 @@ async fn save(
                 None => refusal.words.clone(),
             };
             let field = |name: &str, typed: String| {
+                let typed = typed.replace("\r\n", "\n");
                 if refusal.at() == name { Field::wrong(typed, &words) } else { Field::of(typed) }
             };
             let Typed { kept, chapters } = typed;
