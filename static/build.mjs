@@ -13,7 +13,7 @@ const dist = join(here, 'dist');
 const packages = join(here, 'node_modules');
 
 // The pages' scripts; what two of them share becomes a chunk of its own.
-const SCRIPTS = ['site', 'home', 'watch', 'live', 'tv', 'studio', 'keys', 'upload'];
+const SCRIPTS = ['site', 'home', 'watch', 'live', 'tv', 'studio', 'keys', 'upload', 'edit'];
 
 // Icons that templates may name, in the order of lucide's own file names.
 const ICONS = [

@@ -237,6 +237,7 @@ impl Library {
         self.cache.generation.fetch_add(1, Ordering::AcqRel);
         lock(&self.cache.broadcasts).remove(id);
         lock(&self.cache.recordings).remove(id);
+        lock(&self.cache.uncut).remove(id);
         let mut download = lock(&self.cache.download);
         if download.as_ref().is_some_and(|(known, _)| known == id) {
             *download = None;

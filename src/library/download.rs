@@ -17,6 +17,8 @@ const LONGEST_MOOF: u64 = 1 << 20;
 pub struct Download {
     pieces: Vec<Piece>,
     length: u64,
+    /// CRC32C of the head, which tells where every frame is.
+    pub head: u32,
 }
 
 impl Download {
@@ -44,9 +46,9 @@ impl Download {
             offset += range.length;
         }
         let head = Bytes::from(progressive.head()?);
-        let length = head.len() as u64 + offset;
+        let (length, crc32c) = (head.len() as u64 + offset, crc32c::crc32c(&head));
         let pieces = std::iter::once(Piece::Memory(head)).chain(media.into_iter().map(Piece::File)).collect();
-        Ok(Download { pieces, length })
+        Ok(Download { pieces, length, head: crc32c })
     }
 
     /// Bytes of the whole file.

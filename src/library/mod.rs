@@ -5,6 +5,7 @@ pub mod backup;
 pub mod captions;
 mod catalogue;
 pub mod download;
+pub mod edit;
 pub mod fsck;
 pub mod imports;
 pub mod layout;

@@ -124,13 +124,16 @@ impl FileRange {
         }
     }
 
+    /// All bytes at once, waiting for the disk. For a thread that may block.
+    pub fn whole_blocking(&self) -> io::Result<Bytes> {
+        let mut bytes = vec![0; self.length as usize];
+        self.file.read_exact_at(&mut bytes, self.offset)?;
+        Ok(Bytes::from(bytes))
+    }
+
     /// All bytes at once, read off the runtime's threads: for what is looked into, not for what is passed on.
     pub async fn whole(self) -> io::Result<Bytes> {
-        let reading = tokio::task::spawn_blocking(move || {
-            let mut bytes = vec![0; self.length as usize];
-            self.file.read_exact_at(&mut bytes, self.offset)?;
-            Ok(Bytes::from(bytes))
-        });
+        let reading = tokio::task::spawn_blocking(move || self.whole_blocking());
         reading.await.map_err(io::Error::other).flatten()
     }
 

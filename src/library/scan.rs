@@ -231,6 +231,7 @@ impl Open {
             resumed: begin.resumed,
             cut: end.is_none(),
             gap: false,
+            piece: None,
         };
         let location = Location { reel_id: reel_id.to_owned(), offset, length, crc32c };
         let sound = end.is_none_or(|end| end.crc32c == crc32c);
@@ -265,6 +266,7 @@ mod tests {
                 resumed: false,
                 cut: false,
                 gap: false,
+                piece: None,
             };
             reel.begin_segment(&segment).unwrap();
             reel.append(&testing::part(start, true)).unwrap();

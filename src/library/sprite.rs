@@ -1,7 +1,7 @@
 //! The sprite of a recording: a sheet of small pictures, and which of them shows which time, so that a player can show where a
 //! finger on its time line would lead. A worker decodes, never this process.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,9 +11,10 @@ use super::thumbnail::shows_at_once;
 use super::vod::{Library, LibraryError, Recording};
 use crate::base::clock::TIMESCALE;
 use crate::media::captions::{self, Cue};
+use crate::media::edit;
 use crate::media::protocol::{FromWorker, Sheet, Task, ToWorker};
 use crate::store::media::IndexedSegment;
-use crate::store::{StoreError, sprites};
+use crate::store::{StoreError, Transaction, edits, sprites};
 use crate::worker::process;
 
 /// Nobody looks for a place in less. Ticks.
@@ -39,11 +40,17 @@ impl Library {
         let missing = self.db.read(|db| -> Result<_, StoreError> { Ok(sprites::missing(db, WORTH_IT)?) }).await?;
         let Some(id) = missing.into_iter().find(|id| !hopeless.contains(id)) else { return Ok(false) };
         let Some(broadcast) = self.broadcast(&id).await? else { return Ok(true) };
+        let of = id.clone();
+        let kept = self.db.read(move |db| -> Result<_, StoreError> { Ok(edits::kept(db, &of)?) }).await?;
         let recording = self.recording(&id, broadcast.epoch_us).await?;
         match self.sheet(&id, &recording).await {
             Some((jpeg, vtt)) => {
                 tracing::info!(broadcast = id, bytes = jpeg.len(), "made its sprite");
-                self.db.write(move |tx| -> Result<_, StoreError> { Ok(sprites::put(tx, &id, &jpeg, &vtt)?) }).await?;
+                // One that was edited meanwhile has none, and gets another.
+                let put = move |tx: &Transaction<'_>| -> Result<_, StoreError> {
+                    Ok(edits::kept(tx, &id)? == kept && sprites::put(tx, &id, &jpeg, &vtt)?)
+                };
+                self.db.write(put).await?;
             }
             None => {
                 tracing::warn!(broadcast = id, "no sprite can be made of the recording");
@@ -60,8 +67,9 @@ impl Library {
         let (width, height) = tile(shape.width, shape.height);
         let sheet = Sheet { columns: COLUMNS, rows: (chosen.len() as u32).div_ceil(COLUMNS), width, height };
         let time_line = recording.time_line();
-        let end = time_line.values().next_back()? + rendition.segments.last()?.segment.duration;
-        let begins: Vec<u64> = chosen.iter().filter_map(|row| time_line.get(&row.segment.msn).copied()).collect();
+        let end = edit::length(&time_line);
+        let places: HashMap<u64, u64> = time_line.iter().map(|listed| (listed.segment.msn, listed.at)).collect();
+        let begins: Vec<u64> = chosen.iter().filter_map(|row| places.get(&row.segment.msn).copied()).collect();
         let vtt = describe(sheet, &begins, end);
 
         let stills = stream::iter(chosen.into_iter().zip(0..)).filter_map(|(row, place)| async move {

@@ -2,15 +2,18 @@
 //! it was on air, or its row was made again by `siaran fsck --rebuild`. A worker decodes, never this process.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::vod::{Library, LibraryError};
+use super::vod::{Library, LibraryError, Recording};
 use crate::base::clock::TIMESCALE;
+use crate::media::packager::TOLERANCE;
 use crate::media::protocol::{FromWorker, MAX_FRAME, Task};
+use crate::media::{edit, mp4};
 use crate::store::media::{self, IndexedSegment};
-use crate::store::{Connection, StoreError, broadcasts};
+use crate::store::{Connection, StoreError, broadcasts, edits};
 use crate::worker::process;
 
 /// A worker starts, decodes one picture and ends within this.
@@ -49,7 +52,10 @@ impl Library {
         let wanted = id.to_owned();
         let read = move |db: &Connection| -> Result<_, StoreError> {
             let rendition = media::fullest(db, &wanted)?;
-            Ok((rendition, media::segments(db, &wanted, rendition)?))
+            let mut segments = media::segments(db, &wanted, rendition)?;
+            let kept = edits::kept(db, &wanted)?;
+            segments.retain(|row| kept.is_empty() || kept.iter().any(|kept| kept.has(&row.segment)));
+            Ok((rendition, segments))
         };
         let (rendition, segments) = self.db.read(read).await?;
         let mut reason = String::from("no segment begins with a keyframe");
@@ -64,8 +70,47 @@ impl Library {
     }
 
     async fn picture_of(&self, init: Option<Bytes>, row: IndexedSegment) -> Result<Bytes, String> {
-        let init = init.ok_or("its init is not there")?;
         let media = self.unchanged(&row).await?;
+        Self::decoded(init, media).await
+    }
+
+    /// The picture of an uncut recording at `at` ticks of its time line: the keyframe nearest before, of the best rendition
+    /// that has it.
+    ///
+    /// # Errors
+    /// A sentence, if there is none or it cannot be decoded.
+    pub(super) async fn picture_at(&self, id: &str, uncut: Arc<Recording>, at: u64) -> Result<Bytes, String> {
+        let library = self.clone();
+        let found = tokio::task::spawn_blocking(move || library.keyframe_at(&uncut, at));
+        let found = found.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+        let (rendition, init, media) = found.ok_or("there is no keyframe")?;
+        let init = self.init(id, rendition, init).await.map_err(|error| error.to_string())?;
+        Self::decoded(init, media).await
+    }
+
+    /// Rendition, number of its init, and bytes that begin with the keyframe. Blocks on the disk.
+    fn keyframe_at(&self, uncut: &Recording, at: u64) -> Result<Option<(u8, u32, Bytes)>, LibraryError> {
+        let mut look = self.look(uncut);
+        let Some((msn, number)) = edit::keyframe_before(&uncut.time_line(), at, &mut look)? else { return Ok(None) };
+        let Some(time) = look(msn)?.get(number as usize).map(|part| part.start) else { return Ok(None) };
+        for (rendition, rows) in &uncut.renditions {
+            let row = rows.segments.binary_search_by_key(&msn, |row| row.segment.msn).map(|row| &rows.segments[row]);
+            let Some(row) = row.ok().filter(|row| row.location.length <= LONGEST) else { continue };
+            let media = self.open(&row.location)?.whole_blocking()?;
+            if crc32c::crc32c(&media) != row.location.crc32c {
+                continue;
+            }
+            let parts = mp4::parts(&media).unwrap_or_default();
+            let same = |part: &&mp4::PartPlace| part.independent && part.start.abs_diff(time) <= TOLERANCE;
+            if let Some(part) = parts.iter().find(same) {
+                return Ok(Some((*rendition, row.segment.init, media.slice(part.offset as usize..))));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn decoded(init: Option<Bytes>, media: Bytes) -> Result<Bytes, String> {
+        let init = init.ok_or("its init is not there")?;
         let answer = process::ask(Task::Picture { init, media }, PATIENCE, |message| match message {
             FromWorker::Snapshot { jpeg } => Some(Ok(jpeg)),
             FromWorker::Error { message, fatal: true, .. } => Some(Err(message)),
@@ -85,9 +130,9 @@ impl Library {
     }
 }
 
-/// Whether a worker can be sent it, and finds a keyframe at its beginning.
+/// Whether a worker can be sent it, all of it, and finds a keyframe at its beginning.
 pub(super) fn shows_at_once(row: &IndexedSegment) -> bool {
-    row.segment.independent && row.location.length <= LONGEST
+    row.segment.independent && row.segment.piece().parts.is_none() && row.location.length <= LONGEST
 }
 
 /// Segments to look at, the best first: when the broadcast had settled, in the middle, at the beginning.

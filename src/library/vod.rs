@@ -16,12 +16,13 @@ use super::read::FileRange;
 use super::recorder::{Limits, Recorder};
 use super::space::Reserve;
 use crate::base::config::Config;
+use crate::media::edit::{self, Edit, Listed, Piece, Shown};
 use crate::media::protocol::Init;
 use crate::media::window::Segment;
 use crate::media::{ladder, playlist};
 use crate::store::broadcasts::Broadcast;
 use crate::store::media::{IndexedSegment, Location};
-use crate::store::{Connection, Db, StoreError, media};
+use crate::store::{Connection, Db, StoreError, edits, media};
 
 /// Recordings, and rows of broadcasts, that stay in memory.
 const CACHED: usize = 32;
@@ -37,7 +38,7 @@ pub enum LibraryError {
 }
 
 /// Index of one finished recording: its renditions, best first. Empty where nothing was recorded.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Recording {
     pub renditions: BTreeMap<u8, Rendition>,
 }
@@ -54,8 +55,8 @@ pub struct Rendition {
 type Rows = BTreeMap<u8, (Vec<Init>, Vec<IndexedSegment>)>;
 
 impl Recording {
-    fn new(rows: Rows, epoch_us: i64, whole: bool) -> Recording {
-        let described = |rows: &[IndexedSegment]| rows.iter().map(|row| row.segment.clone()).collect::<Vec<_>>();
+    fn new(rows: Rows, edit: &Edit, epoch_us: i64, whole: bool) -> Recording {
+        let rows = if edit.kept.is_empty() { rows } else { shown(rows, edit) };
         let all: Vec<_> = rows.values().map(|(_, rows)| described(rows)).collect();
         let all = ladder::union(all.iter().map(|segments| &segments[..]));
         let rendition = |(inits, segments): (Vec<Init>, Vec<IndexedSegment>)| {
@@ -85,23 +86,52 @@ impl Recording {
         self.renditions.iter().next_back().map(|(number, rendition)| (*number, rendition))
     }
 
-    /// When each segment begins on a player's time line, by its number: ticks of media since the first of the smallest rendition.
-    pub fn time_line(&self) -> BTreeMap<u64, u64> {
-        let described: Vec<Vec<_>> = self
-            .renditions
-            .values()
-            .map(|rendition| rendition.segments.iter().map(|row| row.segment.clone()).collect())
-            .collect();
-        let all = ladder::union(described.iter().map(|segments| &segments[..]));
-        let mut at = 0;
-        let listed = described.last().map_or_else(Vec::new, |own| ladder::filled(own, &all));
-        let place = |segment: Segment| {
-            let begins = at;
-            at += segment.duration;
-            (segment.msn, begins)
-        };
-        listed.into_iter().map(place).collect()
+    /// What the smallest rendition's playlist lists, each with where it begins on a player's time line.
+    pub fn time_line(&self) -> Vec<Listed> {
+        let all: Vec<_> = self.renditions.values().map(|rendition| described(&rendition.segments)).collect();
+        let own = all.last().map_or(&[][..], |own| own);
+        let union = ladder::union(all.iter().map(|segments| &segments[..]));
+        edit::time_line(playlist::listed(&ladder::filled(own, &union)))
     }
+
+    /// How much an edit would show, ticks of media of the rendition that has most.
+    pub fn shown_media(&self, edit: &Edit) -> u64 {
+        let all = self.renditions.iter().map(|(number, rendition)| (*number, described(&rendition.segments))).collect();
+        if edit.kept.is_empty() {
+            return 0;
+        }
+        let of = |shown: &Vec<Shown>| shown.iter().map(|shown| shown.segment.duration).sum();
+        edit.apply(&all).values().map(of).max().unwrap_or(0)
+    }
+
+    /// A segment by the name under which it is listed, see [`playlist::segment_uri`].
+    pub fn segment(&self, rendition: u8, piece: Piece, cut: bool) -> Option<&IndexedSegment> {
+        let segments = &self.renditions.get(&rendition)?.segments;
+        let order = |piece: Piece| (piece.msn, piece.parts.map_or(0, |parts| parts.first));
+        let place = segments.binary_search_by_key(&order(piece), |row| order(row.segment.piece())).ok()?;
+        Some(&segments[place]).filter(|row| row.segment.piece() == piece && row.segment.cut == cut)
+    }
+}
+
+fn described(rows: &[IndexedSegment]) -> Vec<Segment> {
+    rows.iter().map(|row| row.segment.clone()).collect()
+}
+
+/// What an edit shows of what was recorded. The checksum of a segment of which some parts are shown stays that of all of it.
+fn shown(rows: Rows, edit: &Edit) -> Rows {
+    let recorded = rows.iter().map(|(number, (_, rows))| (*number, described(rows))).collect();
+    let mut all = edit.apply(&recorded);
+    let of = |(number, (inits, recorded)): (u8, (Vec<Init>, Vec<IndexedSegment>))| {
+        let place = |shown: Shown| {
+            let whole = &recorded.get(shown.of)?.location;
+            let (offset, length) = shown.bytes.unwrap_or((0, whole.length));
+            let location = Location { offset: whole.offset + offset, length, ..whole.clone() };
+            (offset + length <= whole.length).then_some(IndexedSegment { segment: shown.segment, location })
+        };
+        let segments: Vec<_> = all.remove(&number)?.into_iter().filter_map(place).collect();
+        (!segments.is_empty()).then_some((number, (inits, segments)))
+    };
+    rows.into_iter().filter_map(of).collect()
 }
 
 impl Rendition {
@@ -134,6 +164,8 @@ pub(super) struct Cache {
     pub generation: AtomicU64,
     pub broadcasts: Mutex<HashMap<String, Arc<Broadcast>>>,
     pub recordings: Mutex<HashMap<String, Arc<Recording>>>,
+    /// The same without their edits, for those who make them.
+    pub uncut: Mutex<HashMap<String, Arc<Recording>>>,
     pub download: Mutex<Option<(String, Arc<Download>)>>,
     /// What may be freed: generation and time (monotonic nanoseconds) of counting, bytes.
     pub freeable: Mutex<Option<(u64, u64, u64)>>,
@@ -154,32 +186,51 @@ impl Library {
         }
     }
 
-    /// The index of a finished recording; empty where nothing was recorded. Not for broadcasts on air: it is remembered.
+    /// The index of a finished recording as it is shown; empty where nothing was recorded. Not for broadcasts on air: it is
+    /// remembered.
     pub async fn recording(&self, id: &str, epoch_us: i64) -> Result<Arc<Recording>, LibraryError> {
-        if let Some(known) = lock(&self.cache.recordings).get(id) {
+        self.remembered(&self.cache.recordings, id, epoch_us, true).await
+    }
+
+    /// The same of all that was recorded, whatever an edit leaves out.
+    pub async fn uncut(&self, id: &str, epoch_us: i64) -> Result<Arc<Recording>, LibraryError> {
+        self.remembered(&self.cache.uncut, id, epoch_us, false).await
+    }
+
+    async fn remembered(
+        &self,
+        cache: &Mutex<HashMap<String, Arc<Recording>>>,
+        id: &str,
+        epoch_us: i64,
+        edited: bool,
+    ) -> Result<Arc<Recording>, LibraryError> {
+        if let Some(known) = lock(cache).get(id) {
             return Ok(known.clone());
         }
         let generation = self.cache.generation.load(Ordering::Acquire);
-        let recording = Arc::new(Recording::new(self.rows(id).await?, epoch_us, true));
+        let (rows, edit) = self.rows(id).await?;
+        let edit = if edited { edit } else { Edit::default() };
+        let recording = Arc::new(Recording::new(rows, &edit, epoch_us, true));
         if !recording.is_empty() && self.cache.generation.load(Ordering::Acquire) == generation {
-            remember(&self.cache.recordings, id, recording.clone());
+            remember(cache, id, recording.clone());
         }
         Ok(recording)
     }
 
     /// The index of a recording to which more is added: as far as it is.
     pub async fn growing(&self, id: &str, epoch_us: i64) -> Result<Arc<Recording>, LibraryError> {
-        Ok(Arc::new(Recording::new(self.rows(id).await?, epoch_us, false)))
+        let (rows, _) = self.rows(id).await?;
+        Ok(Arc::new(Recording::new(rows, &Edit::default(), epoch_us, false)))
     }
 
-    async fn rows(&self, id: &str) -> Result<Rows, StoreError> {
+    async fn rows(&self, id: &str) -> Result<(Rows, Edit), StoreError> {
         let id = id.to_owned();
         let rows = move |db: &Connection| -> Result<_, StoreError> {
             let mut rows = Rows::new();
             for number in media::renditions(db, &id)? {
                 rows.insert(number, (media::inits(db, &id, number)?, media::segments(db, &id, number)?));
             }
-            Ok(rows)
+            Ok((rows, edits::get(db, &id)?))
         };
         self.db.read(rows).await
     }
@@ -191,7 +242,7 @@ impl Library {
         Ok(self.db.read(read).await?.map(Bytes::from))
     }
 
-    /// A complete segment of a broadcast, on air or finished.
+    /// A complete segment of a broadcast that is on air, or of which more is to come.
     ///
     /// `cut` says by which name it was asked for, see [`playlist::segment_uri`].
     pub async fn segment(
@@ -201,13 +252,6 @@ impl Library {
         msn: u64,
         cut: bool,
     ) -> Result<Option<FileRange>, LibraryError> {
-        let known = lock(&self.cache.recordings).get(id).cloned();
-        if let Some(recording) = known {
-            let segments = recording.renditions.get(&rendition).map_or(&[][..], |rendition| &rendition.segments);
-            let row = segments.binary_search_by_key(&msn, |row| row.segment.msn);
-            let row = row.ok().map(|row| &segments[row]).filter(|row| row.segment.cut == cut);
-            return row.map(|row| self.open(&row.location)).transpose();
-        }
         let id = id.to_owned();
         let row = self
             .db
@@ -223,6 +267,7 @@ impl Library {
         {
             return Ok(Some(download.clone()));
         }
+        let generation = self.cache.generation.load(Ordering::Acquire);
         let recording = self.recording(id, epoch_us).await?;
         if recording.is_empty() {
             return Ok(None);
@@ -233,7 +278,10 @@ impl Library {
             Download::build(&recording, pieces)
         });
         let download = Arc::new(built.await.map_err(io::Error::other)??);
-        *lock(&self.cache.download) = Some((id.to_owned(), download.clone()));
+        // One that was edited meanwhile is not what is shown any more.
+        if self.cache.generation.load(Ordering::Acquire) == generation {
+            *lock(&self.cache.download) = Some((id.to_owned(), download.clone()));
+        }
         Ok(Some(download))
     }
 

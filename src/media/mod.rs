@@ -4,6 +4,8 @@ pub mod aac;
 pub mod camera;
 pub mod captions;
 pub mod collate;
+pub mod edit;
+pub mod edit_wish;
 pub mod fit;
 pub mod flv;
 pub mod fragment;

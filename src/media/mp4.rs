@@ -185,6 +185,63 @@ pub struct Fragment {
     pub duration: u64,
 }
 
+/// A part of a recorded segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartPlace {
+    /// Bytes from the segment's beginning.
+    pub offset: u64,
+    pub length: u64,
+    /// Decode time of its first picture, 90 kHz ticks.
+    pub start: u64,
+    /// 90 kHz ticks.
+    pub duration: u64,
+    /// It begins with a keyframe.
+    pub independent: bool,
+}
+
+/// The parts of a segment, each as [`chunk`] writes it.
+///
+/// # Errors
+/// [`MediaError`] if it is none of ours, or not whole.
+pub fn parts(segment: &[u8]) -> Result<Vec<PartPlace>, MediaError> {
+    const BAD: MediaError = MediaError::Video("a recorded part is not whole");
+    let mut parts: Vec<PartPlace> = Vec::new();
+    let mut at = 0;
+    while at < segment.len() {
+        let rest = &segment[at..];
+        let head = box_size(rest, b"moof").ok_or(BAD)?;
+        let length = head + box_size(&rest[head..], b"mdat").ok_or(BAD)?;
+        let moof = Moof::decode(&mut &rest[..head])?;
+        // One without a picture belongs to what is before it.
+        let mut part = PartPlace {
+            offset: at as u64,
+            length: length as u64,
+            start: parts.last().map_or(0, |before| before.start + before.duration),
+            duration: 0,
+            independent: false,
+        };
+        if let Some(traf) = moof.traf.iter().find(|traf| traf.tfhd.track_id == VIDEO_TRACK) {
+            part.start = traf.tfdt.as_ref().ok_or(BAD)?.base_media_decode_time;
+            let mut first = None;
+            for sample in traf.trun.iter().flat_map(|run| &run.samples) {
+                part.duration += u64::from(sample.duration.or(traf.tfhd.default_sample_duration).ok_or(BAD)?);
+                first = first.or(Some(sample.flags == Some(SYNC)));
+            }
+            part.independent = first == Some(true);
+        }
+        parts.push(part);
+        at += length;
+    }
+    Ok(parts)
+}
+
+/// The length of the box of this kind that stands first and whole; none if there is none.
+pub(super) fn box_size(bytes: &[u8], kind: &[u8]) -> Option<usize> {
+    let (size, name) = (bytes.first_chunk::<4>()?, bytes.get(4..8)?);
+    let size = u32::from_be_bytes(*size) as usize;
+    (name == kind && size >= 8 && size <= bytes.len()).then_some(size)
+}
+
 /// Bytes of the length before each NAL unit, as an initialisation section says (ISO/IEC 14496-15, 5.3.3.1); 4 where it does
 /// not.
 pub fn nal_length_size(init: &[u8]) -> usize {

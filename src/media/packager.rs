@@ -12,7 +12,7 @@ use super::window::{self, RecentSegment, Report, Segment, Window, WindowPart};
 const SEGMENTS_IN_MEMORY: usize = 8;
 
 /// A step between two parts' times that is no break: rounding of a frame's duration. 90 kHz ticks (10 ms).
-pub(super) const TOLERANCE: u64 = 900;
+pub const TOLERANCE: u64 = 900;
 
 /// Media sequence numbers that are left out at least when a broadcast goes on in a new process. More than the recorder can owe.
 const NUMBERS_LEFT_OUT: u64 = 16;
@@ -339,6 +339,7 @@ impl Packager {
                 resumed: std::mem::take(&mut self.resumed),
                 cut: false,
                 gap: false,
+                piece: None,
             },
             parts: Vec::with_capacity(12),
         });

@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use bytes::Bytes;
 
+use super::edit::{Parts, Piece};
 use super::protocol::Init;
 use super::rungs;
 use super::window::{RecentSegment, Report, Segment, Window, WindowPart};
@@ -58,47 +59,16 @@ impl Settled {
 
     /// Adds segments in order, with what is missing between them.
     pub fn push_all(&mut self, segments: &[Segment], epoch_us: i64) {
-        for (index, segment) in segments.iter().enumerate() {
-            if let Some(before) = index.checked_sub(1).map(|before| &segments[before]) {
-                if segment.resumed {
-                    self.push_left_out(before, segment.msn, epoch_us);
-                } else {
-                    self.push_missing(before, segment, epoch_us);
-                }
-                if before.cut && before.msn + 1 == segment.msn {
-                    // No number between them can say what is missing.
-                    self.push(&Segment { discontinuity: true, ..segment.clone() }, epoch_us);
-                    continue;
-                }
-            }
-            self.push(segment, epoch_us);
+        for segment in listed(segments) {
+            self.push(&segment, epoch_us);
         }
     }
 
     /// Lists numbers that never were media, as gaps that take no time: the segment that follows says by a discontinuity and
     /// its program date time when it was.
     pub fn push_left_out(&mut self, before: &Segment, until_msn: u64, epoch_us: i64) {
-        let end = before.start + before.duration;
-        for msn in before.msn + 1..until_msn {
-            self.push_gap(before, msn, end + (msn - before.msn - 1) * LEFT_OUT, LEFT_OUT, epoch_us);
-        }
-    }
-
-    fn push_gap(&mut self, before: &Segment, msn: u64, start: u64, duration: u64, epoch_us: i64) {
-        let facts = Segment { discontinuity: false, cut: false, gap: true, ..before.clone() };
-        self.push(&Segment { msn, start, duration, ..facts }, epoch_us);
-    }
-
-    /// Lists what was never recorded between two segments as EXT-X-GAP (RFC 8216bis 4.4.4.7): media sequence numbers stay
-    /// those that live viewers saw, and players step over the hole.
-    fn push_missing(&mut self, before: &Segment, after: &Segment, epoch_us: i64) {
-        let missing = after.msn.saturating_sub(before.msn + 1);
-        let end = before.start + before.duration;
-        let hole = after.start.saturating_sub(end);
-        for number in 0..missing {
-            let start = end + hole * number / missing;
-            let duration = (end + hole * (number + 1) / missing - start).min(MAX_SEGMENT);
-            self.push_gap(before, before.msn + 1 + number, start, duration, epoch_us);
+        for gap in left_out(before, until_msn) {
+            self.push(&gap, epoch_us);
         }
     }
 
@@ -127,6 +97,48 @@ impl Settled {
     pub fn is_empty(&self) -> bool {
         self.marks.is_empty()
     }
+}
+
+/// Segments in order as a playlist lists them, with what is missing between them.
+pub fn listed(segments: &[Segment]) -> Vec<Segment> {
+    let mut listed = Vec::with_capacity(segments.len());
+    let mut before: Option<&Segment> = None;
+    for segment in segments {
+        if let Some(before) = before {
+            let gaps = if segment.resumed { left_out(before, segment.msn) } else { missing(before, segment) };
+            listed.extend(gaps);
+        }
+        // Where the end of a segment is missing, and no number between them can say so.
+        let broken = before.is_some_and(|before| before.cut && before.msn + 1 == segment.msn);
+        listed.push(Segment { discontinuity: segment.discontinuity || broken, ..segment.clone() });
+        before = Some(segment);
+    }
+    listed
+}
+
+fn left_out(before: &Segment, until_msn: u64) -> Vec<Segment> {
+    let end = before.start + before.duration;
+    let gap_at = |msn: u64| gap(before, msn, end + (msn - before.msn - 1) * LEFT_OUT, LEFT_OUT);
+    (before.msn + 1..until_msn).map(gap_at).collect()
+}
+
+/// What was never recorded between two segments, as EXT-X-GAP (RFC 8216bis 4.4.4.7): media sequence numbers stay those that
+/// live viewers saw, and players step over the hole.
+fn missing(before: &Segment, after: &Segment) -> Vec<Segment> {
+    let missing = after.msn.saturating_sub(before.msn + 1);
+    let end = before.start + before.duration;
+    let hole = after.start.saturating_sub(end);
+    let gap_at = |number: u64| {
+        let start = end + hole * number / missing;
+        let duration = (end + hole * (number + 1) / missing - start).min(MAX_SEGMENT);
+        gap(before, before.msn + 1 + number, start, duration)
+    };
+    (0..missing).map(gap_at).collect()
+}
+
+fn gap(before: &Segment, msn: u64, start: u64, duration: u64) -> Segment {
+    let piece = before.piece.map(|piece| Piece { msn: piece.msn + msn - before.msn, parts: None });
+    Segment { msn, start, duration, discontinuity: false, cut: false, gap: true, piece, ..before.clone() }
 }
 
 /// The media playlist of a window; with `delta`, older segments are replaced by EXT-X-SKIP.
@@ -251,9 +263,15 @@ pub fn part_uri(msn: u64, index: usize) -> String {
     format!("part-{msn}.{index}.m4s")
 }
 
-/// A segment that is shorter than live viewers saw it has another name: bytes under one URI never change.
-pub fn segment_uri(msn: u64, cut: bool) -> String {
-    format!("{}-{msn}.m4s", if cut { "cut" } else { "seg" })
+/// A segment that is shorter than live viewers saw it has another name, and so has one of which an edited recording shows some
+/// parts: bytes under one URI never change.
+pub fn segment_uri(segment: &Segment) -> String {
+    let kind = if segment.cut { "cut" } else { "seg" };
+    let piece = segment.piece();
+    match piece.parts {
+        Some(Parts { first, last }) => format!("{kind}-{}.{first}-{last}.m4s", piece.msn),
+        None => format!("{kind}-{}.m4s", piece.msn),
+    }
 }
 
 /// How many of the settled segments a delta update leaves out: those that end before the skip boundary.
@@ -313,8 +331,7 @@ fn write_header(text: &mut String, window: &Window) {
 fn write_segment(text: &mut String, segment: &Segment, before: Option<u32>, epoch_us: i64, parts: &[WindowPart]) {
     write_head(text, segment, before, epoch_us);
     write_parts(text, segment.msn, parts);
-    let _ =
-        writeln!(text, "#EXTINF:{:.5},\n{}", ticks_to_seconds(segment.duration), segment_uri(segment.msn, segment.cut));
+    let _ = writeln!(text, "#EXTINF:{:.5},\n{}", ticks_to_seconds(segment.duration), segment_uri(segment));
 }
 
 /// What stands before a segment's first part or its EXTINF. `before` is the init of the segment listed before it; the
@@ -378,6 +395,7 @@ mod tests {
             resumed: false,
             cut,
             gap: false,
+            piece: None,
         }
     }
 

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use mp4_atom::{Atom, Decode, Encode, Ftyp, Moof, Moov};
 
 use super::MediaError;
-use super::mp4::{self, AUDIO_TRACK, Run, Sample};
+use super::mp4::{self, AUDIO_TRACK, Run, Sample, box_size};
 
 /// The folder of this view, beside those of [`super::rungs::folder`].
 pub const FOLDER: &str = "sound";
@@ -70,13 +70,6 @@ pub fn media(bytes: &[u8]) -> Result<Bytes, MediaError> {
 }
 
 const BAD: MediaError = MediaError::Audio("a recorded fragment is not whole");
-
-/// The length of the box of this kind that stands first and whole; none if there is none.
-fn box_size(bytes: &[u8], kind: &[u8]) -> Option<usize> {
-    let (size, name) = (bytes.first_chunk::<4>()?, bytes.get(4..8)?);
-    let size = u32::from_be_bytes(*size) as usize;
-    (name == kind && size >= 8 && size <= bytes.len()).then_some(size)
-}
 
 #[cfg(test)]
 mod tests {

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
+use super::edit::Piece;
 use super::playlist;
 use super::protocol::Init;
 
@@ -40,6 +41,15 @@ pub struct Segment {
     pub cut: bool,
     /// It cannot be had in this rendition: EXT-X-GAP (RFC 8216bis 4.4.4.7).
     pub gap: bool,
+    /// What it was recorded as, where the recording was edited.
+    pub piece: Option<Piece>,
+}
+
+impl Segment {
+    /// What it was recorded as.
+    pub fn piece(&self) -> Piece {
+        self.piece.unwrap_or(Piece { msn: self.msn, parts: None })
+    }
 }
 
 /// A segment whose parts are still in memory.

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Result, Row, params, params_from_iter};
 
+use super::edits;
 use crate::accounts::permission::Audience;
 use crate::base::terms::{BroadcastState, SourceKind};
 
@@ -32,8 +33,10 @@ pub struct Broadcast {
     pub base_ns: i64,
     /// Source id of the microphone that was chosen; none for the camera's own.
     pub microphone: Option<String>,
-    /// 90 kHz ticks of media; final once ended.
+    /// 90 kHz ticks of media, of an edited recording those that are shown; final once ended.
     pub duration: u64,
+    /// Not all of it is shown.
+    pub edited: bool,
     pub gaps: u64,
     /// Bytes of media; final once ended.
     pub size: u64,
@@ -79,6 +82,7 @@ impl Broadcast {
             base_ns: 0,
             microphone: None,
             duration: 0,
+            edited: false,
             gaps: 0,
             size: 0,
             hidden: false,
@@ -93,9 +97,9 @@ impl Broadcast {
 }
 
 const COLUMNS: &str = "b.id, b.title, b.description, b.tags, b.audience, b.pin, b.state, b.failure, b.source, b.source_kind, \
-    b.account_id, b.stream_key_id, b.created_at, b.started_at, b.ended_at, b.epoch_us, b.duration, b.gaps, b.size, \
+    b.account_id, b.stream_key_id, b.created_at, b.started_at, b.ended_at, b.epoch_us, coalesce(b.edited, b.duration), b.gaps, b.size, \
     b.hidden, b.trashed_at, b.thumbnail IS NOT NULL, b.pinned, b.recorded, b.aged_from, b.boot_id, b.base_ns, b.microphone, \
-    EXISTS (SELECT 1 FROM captions t WHERE t.broadcast_id = b.id)";
+    EXISTS (SELECT 1 FROM captions t WHERE t.broadcast_id = b.id), b.edited IS NOT NULL";
 
 fn from_row(row: &Row<'_>) -> Result<Broadcast> {
     let tags: String = row.get(3)?;
@@ -129,6 +133,7 @@ fn from_row(row: &Row<'_>) -> Result<Broadcast> {
         base_ns: row.get::<_, Option<i64>>(26)?.unwrap_or(0),
         microphone: row.get(27)?,
         captioned: row.get(28)?,
+        edited: row.get(29)?,
     })
 }
 
@@ -225,8 +230,10 @@ pub fn list(connection: &Connection, filter: &Filter) -> Result<Vec<Broadcast>> 
         if !filter.heard.is_empty() {
             sql.push_str(
                 " OR (b.id IN (SELECT c.broadcast_id FROM cue_search s JOIN cues q ON q.id = s.rowid
-                     JOIN captions c ON c.id = q.captions_id WHERE s.text MATCH ?)",
+                     JOIN captions c ON c.id = q.captions_id WHERE s.text MATCH ? AND ",
             );
+            sql.push_str(edits::CUE_IS_SHOWN);
+            sql.push(')');
             values.push(words.into());
             one_of(&mut sql, &mut values, "b.audience", filter.heard.iter().map(|audience| audience.as_str()));
             sql.push(')');

@@ -6,7 +6,9 @@ use std::collections::HashMap;
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
 use super::broadcasts::match_expression;
+use super::edits::CUE_IS_SHOWN;
 use crate::media::captions::Cue;
+use crate::media::edit::MOST_KEPT;
 
 /// What there is in one language.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +65,7 @@ pub fn cues(connection: &Connection, broadcast_id: &str, language: &str) -> Resu
 /// Where something is said that was searched for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hit {
-    /// Milliseconds since the recording's beginning.
+    /// Milliseconds since the beginning of what is shown.
     pub start_ms: u64,
     pub text: String,
 }
@@ -83,11 +85,16 @@ pub fn hits(
         return Ok(HashMap::new());
     }
     // Of a group with one min(), SQLite gives the other columns of the row that has it (lang_select, 2.5).
-    let sql = "SELECT c.broadcast_id, q.start_ms, q.text, min(q.start_ms + (c.language <> ?3) * ?4)
+    let sql = format!(
+        "SELECT c.broadcast_id, coalesce(k.at_ms + max(q.start_ms - k.from_ms, 0), q.start_ms), q.text,
+             min((q.start_ms + (c.language <> ?3) * ?4) * {MOST_KEPT} + coalesce(k.ordinal, 0))
          FROM cue_search s JOIN cues q ON q.id = s.rowid JOIN captions c ON c.id = q.captions_id
-         WHERE s.text MATCH ?1 AND c.broadcast_id IN (SELECT value FROM json_each(?2)) GROUP BY c.broadcast_id";
+         LEFT JOIN kept k ON k.broadcast_id = c.broadcast_id AND q.end_ms > k.from_ms AND q.start_ms < k.to_ms
+         WHERE s.text MATCH ?1 AND c.broadcast_id IN (SELECT value FROM json_each(?2)) AND {CUE_IS_SHOWN}
+         GROUP BY c.broadcast_id"
+    );
     let ids = format!("[{}]", broadcast_ids.iter().map(|id| format!("\"{id}\"")).collect::<Vec<_>>().join(","));
-    let mut statement = connection.prepare_cached(sql)?;
+    let mut statement = connection.prepare_cached(&sql)?;
     let hit = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, Hit { start_ms: row.get(1)?, text: row.get(2)? }));
     statement.query_map(params![words, ids, language, ANOTHER_LANGUAGE], hit)?.collect()
 }

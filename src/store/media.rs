@@ -136,6 +136,7 @@ fn from_row(row: &Row<'_>) -> Result<IndexedSegment> {
             independent: row.get(8)?,
             cut: row.get(10)?,
             gap: false,
+            piece: None,
             resumed: row.get(11)?,
         },
         location: Location { reel_id: row.get(1)?, offset: row.get(2)?, length: row.get(3)?, crc32c: row.get(9)? },
@@ -375,6 +376,7 @@ mod tests {
             resumed: false,
             cut: false,
             gap: false,
+            piece: None,
         };
         let location = Location { reel_id: String::from("r"), offset: msn * 10, length: 10, crc32c: 7 };
         IndexedSegment { segment, location }

@@ -5,6 +5,7 @@ pub mod audit;
 pub mod broadcasts;
 pub mod captions;
 pub mod db;
+pub mod edits;
 pub mod error;
 pub mod imports;
 pub mod media;

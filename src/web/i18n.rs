@@ -3,6 +3,7 @@
 
 mod admin;
 pub mod captions;
+mod edit;
 mod imports;
 mod problems;
 mod site;

@@ -16,22 +16,25 @@ use super::body::{self, Content};
 use super::error::{Code, Problem};
 use super::guard::Visitor;
 use super::input::LocalFuture;
+use super::recorded;
 use super::renditions::{self, Folder};
 use crate::accounts::Audience;
+use crate::base::clock::TIMESCALE;
 use crate::broadcast::Studio;
 use crate::broadcast::program::Program;
 use crate::broadcast::windows::Windows;
 use crate::library::Library;
 use crate::library::read::Piece;
 use crate::library::vod::Recording;
-use crate::media::captions;
+use crate::media::captions::{self, Cue};
+use crate::media::edit::{self, Chapter, Parts};
 use crate::media::playlist::{self, TARGET_DURATION, Variant};
 use crate::media::reload::{self, Answer, Wanted};
 use crate::media::window::Window;
 use crate::store::broadcasts::Broadcast;
 
 const PLAYLIST: &str = "application/vnd.apple.mpegurl";
-const MP4: &str = "video/mp4";
+pub const MP4: &str = "video/mp4";
 
 /// The scope of what nobody may keep.
 pub const NO_STORE: &str = "no-store";
@@ -47,6 +50,7 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(resource("/media/{id}/thumbnail.jpg").route(get_or_head().to(thumbnail)))
         .service(resource("/media/{id}/sprite.jpg").route(get_or_head().to(sprite)))
         .service(resource("/media/{id}/sprite.vtt").route(get_or_head().to(sprite_times)))
+        .service(resource("/media/{id}/chapters.vtt").route(get_or_head().to(chapters)))
         .service(resource("/media/{id}/captions/{file}").route(get_or_head().to(track)));
 }
 
@@ -93,6 +97,8 @@ pub enum RenditionFile {
     Segment(u64),
     /// A segment of which only the beginning was recorded.
     CutSegment(u64),
+    /// Some parts of a segment, which an edited recording shows; whether only its beginning was recorded.
+    Piece(u64, bool, Parts),
     Part(u64, usize),
 }
 
@@ -105,6 +111,12 @@ impl RenditionFile {
         let (kind, number) = stem.split_once('-')?;
         match (kind, extension) {
             ("init", "mp4") => decimal(number).map(|number| RenditionFile::Init(number as u32)),
+            ("seg" | "cut", "m4s") if number.contains('.') => {
+                let (msn, parts) = number.split_once('.')?;
+                let (first, last) = parts.split_once('-')?;
+                let parts = Parts { first: decimal(first)? as u32, last: decimal(last)? as u32 };
+                Some(RenditionFile::Piece(decimal(msn)?, kind == "cut", parts))
+            }
             ("seg", "m4s") => decimal(number).map(RenditionFile::Segment),
             ("cut", "m4s") => decimal(number).map(RenditionFile::CutSegment),
             ("part", "m4s") => {
@@ -163,7 +175,7 @@ fn refuse(status: StatusCode, code: &'static str, sentence: &'static str) -> Pro
     Problem::new(Code::Other(status, code), sentence)
 }
 
-fn no_media() -> Problem {
+pub fn no_media() -> Problem {
     refuse(StatusCode::NOT_FOUND, "no_media", "Nothing was recorded.")
 }
 
@@ -178,8 +190,8 @@ fn scope(broadcast: &Broadcast) -> &'static str {
 }
 
 /// Bytes that never change.
-fn for_ever(broadcast: &Broadcast) -> String {
-    format!("{}, max-age=31536000, immutable", scope(broadcast))
+pub fn for_ever(scope: &str) -> String {
+    if scope == NO_STORE { scope.to_owned() } else { format!("{scope}, max-age=31536000, immutable") }
 }
 
 async fn multivariant(request: Request, id: Path<String>) -> Result<HttpResponse, Problem> {
@@ -237,12 +249,14 @@ async fn file(request: Request, path: Path<(String, String, String)>) -> Result<
             return Ok(answer);
         }
     }
-    if let (RenditionFile::Part(msn, index), Some(ended)) = (file, request.studio.lately(&id)) {
+    // Of what was edited, only what is kept can be had.
+    let lately = request.studio.lately(&id).filter(|_| !broadcast.edited);
+    if let (RenditionFile::Part(msn, index), Some(ended)) = (file, lately) {
         let windows = ended.windows.of(folder.rendition(ended.windows.leader()));
         let part = windows.and_then(|window| Some(window.borrow().part(msn, index)?.bytes.clone()));
         let part = folder.media(vec![part.ok_or_else(Problem::not_found)?])?;
         let tag = format!("{id}-{}-p{msn}.{index}", folder.tag());
-        return Ok(memory(&request.http, part, for_ever(&broadcast), tag));
+        return Ok(memory(&request.http, part, for_ever(scope(&broadcast)), tag));
     }
     from_library(&request, &broadcast, folder, file).await
 }
@@ -258,7 +272,7 @@ pub async fn from_windows(
 ) -> Result<Option<HttpResponse>, Problem> {
     let Some(mut windows) = windows.of(folder.rendition(windows.leader())) else { return Ok(None) };
     let id = format!("{id}-{}", folder.tag());
-    let cache = if scope == NO_STORE { scope.to_owned() } else { format!("{scope}, max-age=31536000, immutable") };
+    let cache = for_ever(scope);
     match file {
         RenditionFile::Playlist => live_playlist(request, windows, scope).await.map(Some),
         RenditionFile::Init(number) => {
@@ -273,7 +287,7 @@ pub async fn from_windows(
             Ok(chunks.map(|chunks| memory(request, chunks, cache, format!("{id}-s{msn}"))))
         }
         // Only the library knows of these.
-        RenditionFile::CutSegment(_) => Ok(None),
+        RenditionFile::CutSegment(_) | RenditionFile::Piece(..) => Ok(None),
         RenditionFile::Part(msn, index) => {
             let known = |window: &Arc<Window>| reload::part(window, msn, index) != Answer::Wait;
             let window = until(&mut windows, known).await?;
@@ -326,48 +340,30 @@ async fn from_library(
     folder: Folder,
     file: RenditionFile,
 ) -> Result<HttpResponse, Problem> {
-    let (id, cache) = (&broadcast.id, for_ever(broadcast));
-    let rendition = match request.studio.in_memory(id) {
-        Some(live) => folder.rendition(live.windows.leader()),
-        // There is one rendition at first.
-        None if broadcast.is_read_in() => folder.rendition(0),
-        None => {
-            let recording = finished(request, broadcast).await?;
-            folder.rendition(recording.renditions.last_key_value().map_or(0, |(smallest, _)| *smallest))
+    let id = &broadcast.id;
+    let live = request.studio.in_memory(id);
+    if live.is_none() && !broadcast.is_read_in() {
+        let recording = finished(request, broadcast).await?;
+        return recorded::file(&request.http, &request.library, id, &recording, (folder, file), scope(broadcast)).await;
+    }
+    // There is one rendition at first.
+    let rendition = folder.rendition(live.map_or(0, |live| live.windows.leader()));
+    let (msn, cut) = match file {
+        RenditionFile::Segment(msn) => (msn, false),
+        RenditionFile::CutSegment(msn) => (msn, true),
+        RenditionFile::Piece(..) => return Err(Problem::not_found()),
+        _ => {
+            let recording = match file {
+                RenditionFile::Playlist => finished(request, broadcast).await?,
+                _ => Arc::default(),
+            };
+            let scope = scope(broadcast);
+            return recorded::other(&request.http, &request.library, id, &recording, rendition, (folder, file), scope)
+                .await;
         }
     };
-    let tag = format!("{id}-{}", folder.tag());
-    match file {
-        RenditionFile::Playlist => {
-            // Nothing is to be waited for, but what makes no sense is refused as it was while live.
-            Directives::parse(request.http.query_string())?;
-            let recording = finished(request, broadcast).await?;
-            if recording.is_empty() {
-                return Err(no_media());
-            }
-            let rendition = recording.renditions.get(&rendition).ok_or_else(Problem::not_found)?;
-            Ok(playlist_response(rendition.playlist(), &format!("{}, no-cache", scope(broadcast))))
-        }
-        RenditionFile::Init(number) => {
-            let bytes = request.library.init(id, rendition, number).await?.ok_or_else(Problem::not_found)?;
-            Ok(memory(&request.http, vec![folder.init(bytes)?], cache, format!("{tag}-i{number}")))
-        }
-        RenditionFile::Segment(msn) | RenditionFile::CutSegment(msn) => {
-            let cut = matches!(file, RenditionFile::CutSegment(_));
-            let range = request.library.segment(id, rendition, msn, cut).await?.ok_or_else(Problem::not_found)?;
-            let tag = format!("{tag}-{}{msn}", if cut { 'c' } else { 's' });
-            let pieces = match folder {
-                Folder::Rendition(_) => vec![Piece::File(range)],
-                Folder::Sound => folder
-                    .media(vec![range.whole().await.map_err(Problem::internal)?])?
-                    .into_iter()
-                    .map(Piece::Memory)
-                    .collect(),
-            };
-            Ok(body::answer(&request.http, Content { pieces, media_type: MP4, cache, tag }))
-        }
-        RenditionFile::Part(..) => Err(Problem::not_found()),
-    }
+    let range = request.library.segment(id, rendition, msn, cut).await?.ok_or_else(Problem::not_found)?;
+    recorded::segment(&request.http, id, (folder, file), range, for_ever(scope(broadcast))).await
 }
 
 async fn download(request: Request, id: Path<String>) -> Result<HttpResponse, Problem> {
@@ -385,7 +381,7 @@ async fn download(request: Request, id: Path<String>) -> Result<HttpResponse, Pr
         pieces: download.pieces().to_vec(),
         media_type: MP4,
         cache: format!("{}, no-cache", scope(&broadcast)),
-        tag: format!("{}-d{}", broadcast.id, download.length()),
+        tag: format!("{}-d{}-{:08x}", broadcast.id, download.length(), download.head),
     };
     let mut response = body::answer(&request.http, content);
     let name = header::ContentDisposition {
@@ -447,17 +443,40 @@ async fn track(request: Request, path: Path<(String, String)>) -> Result<HttpRes
     let broadcast = request.watchable(&id).await?;
     let language = file.strip_suffix(".vtt").ok_or_else(Problem::not_found)?;
     let cues = request.library.cues(&broadcast.id, language).await?.ok_or_else(Problem::not_found)?;
-    let text = Bytes::from(captions::write(&cues));
-    let content = Content {
-        tag: format!("{}-{language}-{:08x}", broadcast.id, crc32c::crc32c(&text)),
-        pieces: vec![Piece::Memory(text)],
-        media_type: "text/vtt; charset=utf-8",
-        cache: format!("{}, no-cache", scope(&broadcast)),
-    };
-    Ok(body::answer(&request.http, content))
+    let cues = edit::shown_cues(&request.library.stretches(&broadcast.id).await?, cues);
+    Ok(text_track(&request.http, &broadcast, language, &cues))
 }
 
-fn memory(request: &HttpRequest, chunks: Vec<Bytes>, cache: String, tag: String) -> HttpResponse {
+/// The chapters of what is shown, each until the next one.
+async fn chapters(request: Request, id: Path<String>) -> Result<HttpResponse, Problem> {
+    let broadcast = request.watchable(&id).await?;
+    let chapters = request.library.shown_chapters(&broadcast.id).await?;
+    if chapters.is_empty() {
+        return Err(Problem::not_found());
+    }
+    let end = broadcast.duration * 1000 / u64::from(TIMESCALE);
+    let ends: Vec<u64> = chapters.iter().skip(1).map(|next| next.at_ms).chain([end]).collect();
+    let cue = |(chapter, end): (Chapter, u64)| Cue {
+        start_ms: chapter.at_ms,
+        end_ms: end.max(chapter.at_ms + 1),
+        text: chapter.title,
+    };
+    let cues: Vec<Cue> = chapters.into_iter().zip(ends).map(cue).collect();
+    Ok(text_track(&request.http, &broadcast, "chapters", &cues))
+}
+
+fn text_track(http: &HttpRequest, broadcast: &Broadcast, name: &str, cues: &[Cue]) -> HttpResponse {
+    let text = Bytes::from(captions::write(cues));
+    let content = Content {
+        tag: format!("{}-{name}-{:08x}", broadcast.id, crc32c::crc32c(&text)),
+        pieces: vec![Piece::Memory(text)],
+        media_type: "text/vtt; charset=utf-8",
+        cache: format!("{}, no-cache", scope(broadcast)),
+    };
+    body::answer(http, content)
+}
+
+pub fn memory(request: &HttpRequest, chunks: Vec<Bytes>, cache: String, tag: String) -> HttpResponse {
     let pieces = chunks.into_iter().map(Piece::Memory).collect();
     body::answer(request, Content { pieces, media_type: MP4, cache, tag })
 }
@@ -472,9 +491,21 @@ mod tests {
         assert_eq!(RenditionFile::parse("init-0.mp4"), Some(RenditionFile::Init(0)));
         assert_eq!(RenditionFile::parse("seg-12.m4s"), Some(RenditionFile::Segment(12)));
         assert_eq!(RenditionFile::parse("part-3.4.m4s"), Some(RenditionFile::Part(3, 4)));
-        for bad in
-            ["seg-012.m4s", "seg--1.m4s", "seg-.m4s", "part-3.m4s", "seg-99999999999999999999.m4s", "../x", "seg-1.mp4"]
-        {
+        let parts = Parts { first: 4, last: 9 };
+        assert_eq!(RenditionFile::parse("seg-3.4-9.m4s"), Some(RenditionFile::Piece(3, false, parts)));
+        assert_eq!(RenditionFile::parse("cut-3.4-9.m4s"), Some(RenditionFile::Piece(3, true, parts)));
+        for bad in [
+            "seg-012.m4s",
+            "seg--1.m4s",
+            "seg-.m4s",
+            "seg-3.4.m4s",
+            "seg-3.-9.m4s",
+            "seg-3.04-9.m4s",
+            "part-3.m4s",
+            "seg-99999999999999999999.m4s",
+            "../x",
+            "seg-1.mp4",
+        ] {
             assert_eq!(RenditionFile::parse(bad), None, "{bad}");
         }
     }

@@ -18,6 +18,7 @@ pub mod live;
 pub mod media;
 pub mod multipart;
 pub mod page;
+pub mod recorded;
 mod renditions;
 pub mod server;
 pub mod site;

@@ -17,7 +17,7 @@ use actix_web::{App, HttpServer};
 use super::access::Pins;
 use super::api::stream_keys::RtmpPort;
 use super::wire::Wire;
-use super::{api, assets, csrf, envelope, guard, health, input, live, media, site, studio};
+use super::{api, assets, csrf, envelope, guard, health, input, live, media, recorded, site, studio};
 use crate::broadcast::Studio;
 use crate::library::Library;
 use crate::library::imports::Imports;
@@ -119,6 +119,7 @@ fn configure(config: &mut ServiceConfig, services: &Services) {
     }
     // In the order in which they are tried; media is asked for most.
     media::configure(config);
+    recorded::configure(config);
     input::configure(config);
     assets::routes(config);
     health::configure(config);

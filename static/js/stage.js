@@ -51,6 +51,7 @@ export class Stage {
     addTranslation(document.documentElement.lang, this.texts.controls);
     this.bindButtons();
     this.bindCaptions();
+    this.bindChapters();
     if (this.state === 'live' || this.state === 'ended') this.play();
     if (this.state !== 'ended' && this.state !== 'failed') this.follow();
     this.draw();
@@ -247,6 +248,29 @@ export class Stage {
     this.video.textTracks.addEventListener('change', () => {
       captions.language = showing();
       if (list) list.value = showing();
+    });
+  }
+
+  /** A chapter's link leads there without loading the page again. */
+  bindChapters() {
+    const links = all('[data-jump]');
+    const at = (link) => Number(link.dataset.jump);
+    for (const link of links) {
+      link.addEventListener('click', (event) => {
+        if (event.ctrlKey || event.metaKey || event.shiftKey || !this.player) return;
+        event.preventDefault();
+        show(this.curtain, false);
+        this.video.currentTime = at(link);
+        this.video.play().catch(() => {});
+        this.root.scrollIntoView({ block: 'nearest' });
+      });
+    }
+    this.video.addEventListener('timeupdate', () => {
+      const now = links.filter((link) => at(link) <= this.video.currentTime + 0.1).pop();
+      for (const link of links) {
+        if (link === now) link.setAttribute('aria-current', 'true');
+        else link.removeAttribute('aria-current');
+      }
     });
   }
 

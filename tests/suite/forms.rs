@@ -48,6 +48,16 @@ const PIN: Words = ("PIN ini tidak cocok.", "This PIN does not match.");
 const NO_TIMES: Words = ("Baris 1: Waktunya tidak ada.", "Line 1: The times are missing.");
 const NO_CAPTION: Words = ("Tidak ada teks di dalamnya.", "There is no caption in it.");
 const NOT_UTF8: Words = ("Tulisan ini bukan UTF-8.", "This is not UTF-8.");
+const NO_PIECE: Words = ("Sisakan sedikitnya satu bagian.", "Keep at least one piece.");
+const TWO_TIMES: Words = ("Baris 1: Tulis dua waktu", "Line 1: Write two times");
+const PIECE_ORDER: Words = ("Baris 2: Akhir sebuah bagian", "Line 2: A piece ends");
+const PIECE_BEYOND: Words = ("Baris 1: Rekaman sudah berakhir", "Line 1: The recording ends");
+const CHAPTER: Words = ("Baris 1: Tulis waktu lalu judul", "Line 1: Write a time, then a title");
+const CHAPTER_TITLE: Words = ("Baris 1: Judul bab terdiri", "Line 1: A chapter's title has");
+const CHAPTER_TWICE: Words = ("Baris 2: Sudah ada bab", "Line 2: There is another chapter");
+const CHAPTER_BEYOND: Words =
+    ("Baris 1: Rekaman sudah berakhir sebelum bab", "Line 1: The recording ends before this chapter");
+const MOMENT: Words = ("Tulis waktu dalam rekaman", "Write a time of the recording");
 const LANGUAGE: Words = ("Pilih bahasanya.", "Choose the language.");
 const EMPTY_FILE: Words = ("Berkas ini kosong.", "This file is empty.");
 const SETUP_OVER: Words = ("Alamat ini sudah dipakai atau tidak berlaku lagi.", "This address has been used");
@@ -676,6 +686,26 @@ impl Things {
             input("file", Hidden, "", file),
             input("text", Text, &cues, text),
         ];
+        let kept = vec![
+            missing(400, NO_PIECE, At("kept")),
+            sent(" \r\n", 400, NO_PIECE, At("kept")),
+            sent(ODD, 400, TWO_TIMES, At("kept")),
+            sent(long(), 400, TWO_TIMES, At("kept")),
+            sent("NaN - 1", 400, TWO_TIMES, At("kept")),
+            sent("0 - 0.2\r\n0.1 - 0.3", 400, PIECE_ORDER, At("kept")),
+            sent("0 - 99:00", 400, PIECE_BEYOND, At("kept")),
+        ];
+        let chapters = vec![
+            sent(ODD, 400, CHAPTER, At("chapters")),
+            sent(long(), 400, CHAPTER, At("chapters")),
+            sent("0:00", 400, CHAPTER_TITLE, At("chapters")),
+            sent(format!("0:00 {}", "x".repeat(201)), 400, CHAPTER_TITLE, At("chapters")),
+            sent("0 a\r\n0:00 b", 400, CHAPTER_TWICE, At("chapters")),
+            sent("99:00 a", 400, CHAPTER_BEYOND, At("chapters")),
+        ];
+        let cut = vec![input("kept", Text, "0 - 0.1", kept), input("chapters", Text, &format!("0:00 {ODD}"), chapters)];
+        let moment = ["", "x", "-1", "1e3", "99:00", ODD].map(|bad| sent(bad, 400, MOMENT, At("at")));
+        let moment = moment.into_iter().chain([missing(400, MOMENT, At("at")), sent(long(), 400, MOMENT, At("at"))]);
         let days = ["", "abc", "-1", "0", "1.5", "36501", "<b>", "٣"];
         let mut days: Vec<Fault> = days.map(|bad| sent(bad, 400, DAYS, At("days"))).into();
         days.extend([missing(400, DAYS, At("days")), sent(long(), 400, DAYS, At("days"))]);
@@ -744,6 +774,9 @@ impl Things {
             button("/admin/recordings/{}/trash", &[recording]),
             Form { multipart: true, ..form("/admin/recordings/{}/captions", &[recording], captions) },
             button("/admin/recordings/{}/captions/{}/delete", &[recording, "id"]),
+            form("/admin/recordings/{}/edit", &[recording], cut),
+            form("/admin/recordings/{}/edit/picture", &[recording], vec![input("at", Text, "0:00", moment.collect())]),
+            button("/admin/recordings/{}/edit/whole", &[recording]),
             button("/admin/trash/empty", &[]),
             button("/admin/trash/{}/restore", &[&self.trashed]),
             button("/admin/trash/{}/delete", &[&self.trashed]),
@@ -805,6 +838,9 @@ fn stored(server: &Server) -> Vec<String> {
         "id, title, description, tags, audience, pin, state, hidden, pinned, trashed_at FROM broadcasts",
         "* FROM captions",
         "* FROM cues",
+        "* FROM kept",
+        "* FROM kept_parts",
+        "* FROM chapters",
         "* FROM settings",
         "* FROM imports",
         "* FROM audit",

@@ -371,6 +371,8 @@ fn what_there_is_of_a_file_is_played_at_once_and_goes_on_after_a_kill() {
     let (id, worker) = halt(&server, "lecture.avi");
     let thrown = server.call("DELETE", &format!("/broadcasts/{id}"), None);
     assert_eq!((thrown.0, &thrown.1["code"]), (409, &json!("import_running")));
+    let edited = server.call("PUT", &format!("/broadcasts/{id}/edit"), Some(json!({"chapters": []})));
+    assert_eq!((edited.0, &edited.1["code"]), (409, &json!("import_running")));
     let media = |server: &Server, name: &str| {
         let reply = server.admin.get(&format!("/media/{id}/av/{name}"));
         assert_eq!(reply.status, 200, "{name}: {}", reply.text());

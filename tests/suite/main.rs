@@ -12,6 +12,7 @@ mod clocks;
 mod command;
 mod corpus;
 mod disk_faults;
+mod editing;
 mod encoders;
 mod forms;
 mod fsck_faults;

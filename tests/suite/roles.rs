@@ -115,6 +115,12 @@ fn each_role_against_each_route() {
         ("GET", of_ours("/watch/{id}"), None, [200; 4]),
         ("GET", of_ours("/admin/recordings/{id}"), None, [401, 403, 403, 200]),
         ("GET", of_ours("/admin/recordings/{id}/captions"), None, [401, 403, 403, 200]),
+        ("GET", of_ours("/admin/recordings/{id}/edit"), None, [401, 403, 403, 200]),
+        ("GET", of_ours("/media/{id}/uncut/main.m3u8"), None, [401, 403, 403, 200]),
+        ("HEAD", of_ours("/media/{id}/uncut/main.m3u8"), None, [401, 403, 403, 200]),
+        ("GET", of_ours("/media/{id}/uncut/av/index.m3u8"), None, [401, 403, 403, 200]),
+        ("HEAD", of_ours("/media/{id}/uncut/av/index.m3u8"), None, [401, 403, 403, 200]),
+        ("GET", of_none("/media/{id}/uncut/main.m3u8"), None, [401, 403, 404, 404]),
     ];
     let streams = [
         ("/live/events".to_owned(), [200; 4]),
@@ -152,6 +158,14 @@ fn each_role_against_each_route() {
         ("PUT", format!("{ours}/captions/id"), Some(json!({"cues": []})), admins(400)),
         ("PUT", format!("{theirs}/captions/id"), Some(json!({"cues": []})), staff(400)),
         ("DELETE", format!("{ours}/captions/id"), None, admins(404)),
+        ("GET", format!("{ours}/edit"), None, admins(200)),
+        ("GET", format!("{theirs}/edit"), None, staff(200)),
+        ("GET", format!("{nothing}/edit"), None, staff(404)),
+        ("PUT", format!("{ours}/edit"), Some(json!({})), admins(200)),
+        ("PUT", format!("{theirs}/edit"), Some(json!({"kept": []})), staff(400)),
+        ("DELETE", format!("{ours}/edit"), None, admins(204)),
+        ("POST", format!("{ours}/thumbnail"), Some(json!({})), admins(400)),
+        ("POST", format!("{theirs}/thumbnail"), Some(json!({})), staff(400)),
         ("GET", api("/stream-keys"), None, staff(200)),
         ("POST", api("/stream-keys"), Some(json!({"label": ""})), staff(400)),
         ("DELETE", none("/stream-keys"), None, staff(404)),
@@ -189,6 +203,7 @@ fn each_role_against_each_route() {
         ("GET", of_none("/admin/recordings/{id}"), None, admins(404)),
         ("GET", of_none("/admin/recordings/{id}/captions"), None, admins(404)),
         ("GET", of_none("/admin/recordings/{id}/captions/id"), None, admins(404)),
+        ("GET", of_none("/admin/recordings/{id}/edit"), None, admins(404)),
         ("GET", of_none("/watch/{id}"), None, gone),
         // Whoever is signed in has nothing to do there.
         ("GET", "/login".into(), None, [200, 303, 303, 303]),
@@ -199,8 +214,16 @@ fn each_role_against_each_route() {
         ("GET", "/tv".into(), None, anybody),
         ("GET", "/healthz".into(), None, anybody),
     ];
-    let media =
-        ["main.m3u8", "av/index.m3u8", "download.mp4", "thumbnail.jpg", "sprite.jpg", "sprite.vtt", "captions/id.vtt"];
+    let media = [
+        "main.m3u8",
+        "av/index.m3u8",
+        "download.mp4",
+        "thumbnail.jpg",
+        "sprite.jpg",
+        "sprite.vtt",
+        "chapters.vtt",
+        "captions/id.vtt",
+    ];
     let media = media
         .iter()
         .flat_map(|file| ["GET", "HEAD"].map(|method| (method, of_none(&format!("/media/{{id}}/{file}")), None, gone)));
@@ -215,6 +238,9 @@ fn each_role_against_each_route() {
         (of_none("/admin/recordings/{id}"), &[("title", "x")], admins(404)),
         (of_none("/admin/recordings/{id}/trash"), &[], admins(404)),
         (of_none("/admin/recordings/{id}/captions/id/delete"), &[], admins(404)),
+        (of_none("/admin/recordings/{id}/edit"), &[("kept", ""), ("chapters", "")], admins(404)),
+        (of_none("/admin/recordings/{id}/edit/picture"), &[("at", "0:00")], admins(404)),
+        (of_none("/admin/recordings/{id}/edit/whole"), &[], admins(404)),
         (of_none("/admin/trash/{id}/restore"), &[], admins(404)),
         (of_none("/admin/trash/{id}/delete"), &[], admins(404)),
         ("/admin/trash/empty".into(), &[], admins(303)),

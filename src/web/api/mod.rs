@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod broadcasts;
 pub mod captions;
+pub mod edits;
 pub mod imports;
 pub mod session;
 pub mod storage;
@@ -65,6 +66,10 @@ pub struct ProblemBody {
     captions::list,
     captions::put,
     captions::delete,
+    edits::get,
+    edits::put,
+    edits::undo,
+    edits::choose,
     uploads::options,
     uploads::list,
     uploads::create,
@@ -87,6 +92,7 @@ pub fn configure(config: &mut actix_web::web::ServiceConfig) {
     accounts::configure(config);
     broadcasts::configure(config);
     captions::configure(config);
+    edits::configure(config);
     imports::configure(config);
     stream_keys::configure(config);
     storage::configure(config);

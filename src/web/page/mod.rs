@@ -2,6 +2,7 @@
 //! the product is decided here; handlers fill these structs.
 
 pub mod admin;
+pub mod edit;
 pub mod error;
 pub mod home;
 pub mod live;
@@ -171,6 +172,16 @@ pub struct Card {
     pub captioned: bool,
     /// Leads to `/watch/{id}?t={at_s}`.
     pub said: Option<Said>,
+}
+
+/// A chapter, on the time line of what is shown.
+#[derive(Clone, Debug)]
+pub struct Mark {
+    /// Seconds, as an address and a script take them.
+    pub at_s: String,
+    /// Whole seconds, for people.
+    pub whole_s: u64,
+    pub title: String,
 }
 
 /// Captions in one language.

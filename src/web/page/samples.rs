@@ -2,6 +2,7 @@
 //! `SIARAN_PAGES` (a folder) when that is set, so that they can be looked at.
 
 use super::admin::*;
+use super::edit::RecordingCut;
 use super::error::{ErrorPage, Refused};
 use super::home::{Home, LiveCard};
 use super::live::Live;
@@ -91,6 +92,7 @@ fn watch(t: Lang, state: State) -> Watch {
         recorded: true,
         pin: Some(false),
         tracks: if state == State::Ended { tracks() } else { vec![] },
+        chapters: if state == State::Ended { marks() } else { vec![] },
         sprite: state == State::Ended,
         reading: None,
     }
@@ -305,6 +307,26 @@ fn tracks() -> Vec<Track> {
     vec![track("id", "Bahasa Indonesia", 312), track("jv", "Basa Jawa", 1)]
 }
 
+fn marks() -> Vec<Mark> {
+    let mark = |whole_s: u64, title: &str| Mark { at_s: format!("{whole_s}.000"), whole_s, title: title.into() };
+    vec![mark(0, "Salam"), mark(312, "<b>demam</b> dan ASI"), mark(900, "Tanya jawab")]
+}
+
+fn cut(t: Lang) -> RecordingCut {
+    RecordingCut {
+        site: site(t, "/admin/recordings/sample1/edit", "admin"),
+        id: "sample1".into(),
+        title: "Cuci tangan enam langkah".into(),
+        kept: Field::of("0:02.033 - 12:00\n15:10 - 25:02.400\n"),
+        chapters: Field::wrong("<b>demam</b>", t.captions_at_line(1, t.problem("chapter_times").unwrap_or_default())),
+        at: Field::of("0:00"),
+        edited: true,
+        uncut_ms: 1_512_400,
+        shown_ms: 1_310_367,
+        thumbnail: true,
+    }
+}
+
 fn captions(t: Lang, new: bool) -> CaptionsEdit {
     let wrong = t.captions_at_line(3, t.problem("captions_bad_times").unwrap_or_default());
     CaptionsEdit {
@@ -436,6 +458,7 @@ fn pages(t: Lang) -> Vec<(&'static str, String)> {
         ("admin_imports", show(&imports(t))),
         ("admin_imports_none", show(&Imports { rows: vec![], older: None, ..imports(t) })),
         ("admin_recording", show(&recording(t))),
+        ("admin_edit", show(&cut(t))),
         ("admin_captions", show(&captions(t, false))),
         ("admin_captions_new", show(&captions(t, true))),
         ("admin_trash", show(&trash(t))),

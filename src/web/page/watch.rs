@@ -3,7 +3,7 @@
 use askama::Template;
 use serde_json::json;
 
-use super::{Audience, AudienceWords as _, Card, Field, Site, State, Track};
+use super::{Audience, AudienceWords as _, Card, Field, Mark, Site, State, Track};
 use crate::web::i18n::Lang;
 
 #[derive(Template)]
@@ -33,6 +33,8 @@ pub struct Watch {
     pub pin: Option<bool>,
     /// Captions of a recording, the reader's language first.
     pub tracks: Vec<Track>,
+    /// Of what is shown, in order.
+    pub chapters: Vec<Mark>,
     /// There are small pictures for the time line.
     pub sprite: bool,
     /// It is still being made of a file: percent.

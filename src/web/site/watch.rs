@@ -12,6 +12,7 @@ use crate::base::terms::BroadcastState;
 use crate::broadcast::Studio;
 use crate::library::Library;
 use crate::library::imports::Imports;
+use crate::media::edit::Chapter;
 use crate::store::broadcasts::{Broadcast, Edit, Filter};
 use crate::web::access::{self, Pins};
 use crate::web::api::broadcasts::{manageable, may_manage};
@@ -22,7 +23,7 @@ use crate::web::input::{Choice, Form};
 use crate::web::live;
 use crate::web::page::home::{Home, LiveCard};
 use crate::web::page::watch::{Watch, WatchPin};
-use crate::web::page::{Card, Field, Said, Site};
+use crate::web::page::{Card, Field, Mark, Said, Site};
 
 /// Recordings on one page of the library.
 const PAGE: u32 = 24;
@@ -139,6 +140,7 @@ async fn watch(
     let reading = broadcast.is_read_in().then(|| (imports.progress_of(&broadcast.id) * 100.0) as u32);
     let page = Watch {
         tracks: if over { tracks(&library, site.t, &broadcast.id).await? } else { Vec::new() },
+        chapters: if over { marks(&library, &broadcast.id).await? } else { Vec::new() },
         sprite: over && library.sprite_times(&broadcast.id).await?.is_some(),
         site,
         id: broadcast.id.clone(),
@@ -168,6 +170,15 @@ async fn watch(
     let mut response = html(&page)?;
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, header::HeaderValue::from_static(WATCH_CSP));
     Ok(response)
+}
+
+async fn marks(library: &Library, id: &str) -> Result<Vec<Mark>, Problem> {
+    let mark = |chapter: Chapter| Mark {
+        at_s: format!("{}.{:03}", chapter.at_ms / 1000, chapter.at_ms % 1000),
+        whole_s: chapter.at_ms / 1000,
+        title: chapter.title,
+    };
+    Ok(library.shown_chapters(id).await?.into_iter().map(mark).collect())
 }
 
 /// Whoever may change a recording may pin it.

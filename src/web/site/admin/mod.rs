@@ -2,6 +2,7 @@
 
 mod accounts;
 pub mod captions;
+mod edit;
 mod imports;
 mod recordings;
 
@@ -35,6 +36,7 @@ pub fn configure(config: &mut ServiceConfig) {
     accounts::configure(config);
     recordings::configure(config);
     captions::configure(config);
+    edit::configure(config);
     imports::configure(config);
 }
 
@@ -129,6 +131,9 @@ fn activity(t: Lang, entry: Entry) -> Activity {
             "over_quota" => t.act_purge_over_quota(),
             _ => t.act_purge_room_short(),
         },
+        "recording.edit" => t.act_recording_edit(),
+        "recording.unedit" => t.act_recording_unedit(),
+        "recording.picture" => t.act_recording_picture(),
         "captions.put" => t.act_captions_put(),
         "captions.delete" => t.act_captions_delete(),
         "upload.begin" => t.act_upload_begin(),
