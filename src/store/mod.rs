@@ -7,6 +7,7 @@ pub mod captions;
 pub mod db;
 pub mod error;
 pub mod imports;
+pub mod ladders;
 pub mod media;
 mod migrate;
 pub mod secret;

@@ -742,6 +742,8 @@ impl Things {
         vec![
             form("/admin/recordings/{}", &[recording], edit.collect()),
             button("/admin/recordings/{}/trash", &[recording]),
+            button("/admin/recordings/{}/ladder/cancel", &[recording]),
+            button("/admin/recordings/{}/ladder/retry", &[recording]),
             Form { multipart: true, ..form("/admin/recordings/{}/captions", &[recording], captions) },
             button("/admin/recordings/{}/captions/{}/delete", &[recording, "id"]),
             button("/admin/trash/empty", &[]),
@@ -807,6 +809,7 @@ fn stored(server: &Server) -> Vec<String> {
         "* FROM cues",
         "* FROM settings",
         "* FROM imports",
+        "* FROM ladders",
         "* FROM audit",
     ] {
         let mut query = database.prepare(&format!("SELECT {of}")).expect("a query");

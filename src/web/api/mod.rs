@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod broadcasts;
 pub mod captions;
 pub mod imports;
+pub mod ladders;
 pub mod session;
 pub mod storage;
 pub mod stream_keys;
@@ -74,6 +75,8 @@ pub struct ProblemBody {
     imports::list,
     imports::cancel,
     imports::retry,
+    ladders::cancel,
+    ladders::retry,
     storage::storage,
     storage::set_retention,
     storage::empty_trash,
@@ -88,6 +91,7 @@ pub fn configure(config: &mut actix_web::web::ServiceConfig) {
     broadcasts::configure(config);
     captions::configure(config);
     imports::configure(config);
+    ladders::configure(config);
     stream_keys::configure(config);
     storage::configure(config);
     uploads::configure(config);
