@@ -91,11 +91,7 @@ fn check(server: &Server, id: &str, expected: &[&str]) {
     assert_eq!(sizes(server, id), expected);
     let described = |folder: &str| {
         let playlist = playlist(server, id, folder);
-        playlist
-            .segments
-            .iter()
-            .map(|it| (it.msn, it.duration, it.date.clone(), it.discontinuity, it.gap))
-            .collect::<Vec<_>>()
+        playlist.segments.iter().map(|it| (it.msn, it.duration, it.date, it.discontinuity, it.gap)).collect::<Vec<_>>()
     };
     let (list, pictures) = (described("av"), shown(server, id, "av"));
     assert!(pictures.len() >= 4);
