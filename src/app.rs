@@ -3,19 +3,21 @@
 use std::collections::HashSet;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::base::clock;
 use crate::base::config::Config;
-use crate::broadcast::{Studio, publishers};
+use crate::broadcast::{Studio, publishers, studio::OnAir};
 use crate::ingest::rtmp;
 use crate::library::imports::Imports;
+use crate::library::ladders::Made;
 use crate::library::layout::Layout;
 use crate::library::recover::Interrupted;
 use crate::library::scrub::Scrub;
@@ -31,6 +33,9 @@ use crate::web::tls::{self, TlsError};
 
 /// What is still on air is completed within this after a signal; then the process ends all the same.
 const CLOSING: Duration = Duration::from_millis(3500);
+
+/// What waits for room is tried again.
+const ROOM_AGAIN: Duration = Duration::from_secs(60);
 
 /// Between two reels that are read again: at 64 MB each, 6 MB/s at most.
 const SCRUB_EVERY: Duration = Duration::from_secs(10);
@@ -89,9 +94,10 @@ pub async fn serve(config: Config) -> Result<(), Error> {
     tokio::spawn(stop.clone().run_until_cancelled_owned(library.clone().keep_room()));
     tokio::spawn(stop.clone().run_until_cancelled_owned(uploads.clone().tend()));
     tokio::spawn(stop.clone().run_until_cancelled_owned(scrub(library.clone(), studio.clone())));
-    tokio::spawn(stop.clone().run_until_cancelled_owned(make_pictures(library.clone(), studio.clone())));
     let imports = Imports::new(library.clone());
     tokio::spawn(stop.clone().run_until_cancelled_owned(imports.clone().run()));
+    let idle = Idle { on_air: studio.on_air(), reading_in: imports.busy() };
+    tokio::spawn(stop.clone().run_until_cancelled_owned(make_what_is_missing(library.clone(), idle)));
 
     let ready = Ready::new(&http, https.as_ref(), rtmp.as_ref())?;
     let watched = library.clone();
@@ -170,29 +176,71 @@ async fn scrub(library: Library, studio: Studio) {
     }
 }
 
-/// Makes the thumbnails and sprites that are missing at the start and after each broadcast or import, one at a time, while nobody broadcasts.
-async fn make_pictures(library: Library, studio: Studio) {
-    let mut on_air = studio.on_air();
-    let mut hopeless = HashSet::new();
+/// Makes the thumbnails, sprites and smaller renditions that are missing at the start and after each broadcast or import, one at a
+/// time, while nobody broadcasts.
+async fn make_what_is_missing(library: Library, mut idle: Idle) {
+    let (mut hopeless, mut hopeless_ladders) = (HashSet::new(), HashSet::new());
     loop {
-        if on_air.wait_for(|on_air| on_air.is_empty()).await.is_err() {
+        if idle.on_air.wait_for(|on_air| on_air.is_empty()).await.is_err() {
             return;
         }
         let made = tokio::select! {
             made = make_picture(&library, &mut hopeless) => made,
             // The worker is let go: what is on air has the processor to itself.
-            _ = on_air.wait_for(|on_air| !on_air.is_empty()) => continue,
+            _ = idle.on_air.wait_for(|on_air| !on_air.is_empty()) => continue,
         };
-        match made {
+        let made = match made {
             Ok(true) => continue,
-            Ok(false) => {}
-            Err(error) => tracing::error!(%error, "missing pictures cannot be made"),
-        }
+            Ok(false) => make_ladder(&library, &mut idle, &mut hopeless_ladders).await,
+            Err(error) => Err(error),
+        };
+        let again = match made {
+            Ok(Made::Something) => continue,
+            Ok(Made::Nothing) => None,
+            Ok(Made::NoRoom) => Some(ROOM_AGAIN),
+            Err(error) => {
+                tracing::error!(%error, "what is missing of recordings cannot be made");
+                None
+            }
+        };
         tokio::select! {
-            changed = on_air.changed() => if changed.is_err() { return },
+            changed = idle.on_air.changed() => if changed.is_err() { return },
             () = library.until_added() => {}
+            () = tokio::time::sleep(again.unwrap_or(Duration::MAX)) => {}
         }
     }
+}
+
+/// When the box has nothing better to do.
+struct Idle {
+    on_air: watch::Receiver<OnAir>,
+    reading_in: watch::Receiver<bool>,
+}
+
+impl Idle {
+    /// Until somebody broadcasts, or a file is to be read in.
+    async fn over(&mut self) {
+        tokio::select! {
+            _ = self.on_air.wait_for(|on_air| !on_air.is_empty()) => {}
+            _ = self.reading_in.wait_for(|reading_in| *reading_in) => {}
+        }
+    }
+}
+
+/// Works on the smaller renditions of one recording; what disturbs it ends that at once, and what is complete of it is kept.
+async fn make_ladder(library: &Library, idle: &mut Idle, hopeless: &mut HashSet<String>) -> Result<Made, LibraryError> {
+    if *idle.reading_in.borrow() {
+        // Its end is told as something that was added; should it fail, as little is lost.
+        let _ = tokio::time::timeout(ROOM_AGAIN, idle.reading_in.wait_for(|reading_in| !reading_in)).await;
+        return Ok(Made::Something);
+    }
+    let stop = CancellationToken::new();
+    let mut making = pin!(library.make_ladder(hopeless, &stop));
+    tokio::select! {
+        made = &mut making => return made,
+        () = idle.over() => stop.cancel(),
+    }
+    making.await
 }
 
 /// One that is missing: a thumbnail before any sprite. False when none is.

@@ -57,6 +57,17 @@ term! {
 }
 
 term! {
+    /// How far the smaller renditions have come that are made of a recording.
+    LadderState {
+        Working = "working",
+        Done = "done",
+        /// They cannot be made.
+        Failed = "failed",
+        Cancelled = "cancelled",
+    }
+}
+
+term! {
     /// How far a file has come that is to be read in.
     ImportState {
         Waiting = "waiting",

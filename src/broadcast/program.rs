@@ -471,6 +471,7 @@ impl Runner {
             | FromWorker::Length { .. }
             | FromWorker::Devices(_)
             | FromWorker::Speed(_)
+            | FromWorker::Made { .. }
             | FromWorker::Ended => {}
         }
     }

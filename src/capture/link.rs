@@ -9,6 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use crate::base::clock;
@@ -126,6 +127,18 @@ impl Outbox {
         self.0.changed.notify_all();
     }
 
+    /// The same for segments that are made.
+    pub fn whole_segment(&self, message: FromWorker) {
+        let mut queue = self.0.lock();
+        let weight = weight(&message);
+        while queue.part_bytes > 0 && queue.part_bytes + weight > MAX_QUEUED_BYTES {
+            queue = self.0.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        queue.part_bytes += weight;
+        queue.waiting.push_back(message);
+        self.0.changed.notify_all();
+    }
+
     /// Waits until everything is written, however long that takes.
     pub fn drain(&self) {
         let mut queue = self.0.lock();
@@ -169,6 +182,15 @@ impl Outbox {
     }
 }
 
+/// Bytes of media in a message.
+fn weight(message: &FromWorker) -> usize {
+    match message {
+        FromWorker::Part(part) => part.bytes.len(),
+        FromWorker::Made { parts, .. } => parts.iter().map(Bytes::len).sum(),
+        _ => 0,
+    }
+}
+
 impl Shared {
     /// A thread that panicked has left the queue whole, for no statement here can fail half-way.
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -181,9 +203,7 @@ impl Shared {
         let until = clock::instant() + PULSE;
         loop {
             if let Some(message) = queue.waiting.pop_front() {
-                if let FromWorker::Part(part) = &message {
-                    queue.part_bytes -= part.bytes.len();
-                }
+                queue.part_bytes -= weight(&message);
                 queue.writing = true;
                 return message;
             }
@@ -211,7 +231,6 @@ fn send(socket: &mut UnixStream, message: &FromWorker) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::media::protocol::Part;
-    use bytes::Bytes;
 
     fn cut(start: u64, independent: bool, size: usize) -> Cut {
         let bytes = Bytes::from(vec![0; size]);

@@ -7,6 +7,7 @@ mod ear;
 mod encoder;
 mod frame_clock;
 mod import;
+mod ladder;
 mod link;
 mod load;
 mod meter;
@@ -100,6 +101,7 @@ fn begin(task: Task, base_ns: u64, outbox: &Outbox) -> Running {
             Running::Alone
         }
         Task::Sheet(sheet) => Running::Sheet(sheet::Pasteboard::new(sheet, outbox)),
+        Task::Ladder(rungs) => Running::Ladder(ladder::Ladder::new(rungs, outbox)),
         Task::Import { encode, from } => {
             let outbox = outbox.clone();
             std::thread::spawn::<_, ()>(move || import::run(encode, from, &outbox));

@@ -200,7 +200,8 @@ impl Drop for Listener {
     }
 }
 
-fn coded_video(video: &VideoConfig) -> gst::Caps {
+/// Caps of access units that are decoded so.
+pub fn coded_video(video: &VideoConfig) -> gst::Caps {
     gst::Caps::builder("video/x-h264")
         .field("stream-format", "avc")
         .field("alignment", "au")

@@ -9,6 +9,7 @@ use gst::prelude::*;
 use super::ear::{Ear, Sounds};
 use super::encoder::{self, Target};
 use super::frame_clock::{FrameClock, Pictures};
+use super::ladder::Ladder;
 use super::link::Outbox;
 use super::pattern::{Layout, Pattern};
 use super::program::{Plan, Program, Sound};
@@ -30,6 +31,7 @@ pub enum Running {
     /// A publisher, or a camera that encodes by itself.
     Relay(Arc<Relay>),
     Sheet(Pasteboard),
+    Ladder(Ladder),
     /// Needs nothing from the parent.
     Alone,
 }
@@ -47,6 +49,7 @@ impl Running {
             (Self::Relay(publisher), ToWorker::Gone) => publisher.gone(),
             (Self::Relay(publisher), ToWorker::StandIn { init, end, away }) => publisher.stand_in_for(&init, end, away),
             (Self::Sheet(sheet), ToWorker::Still { place, init, media }) => sheet.take(place, &init, &media),
+            (Self::Ladder(ladder), ToWorker::Segment { msn, begins, media }) => ladder.take(msn, begins, &media),
             _ => tracing::debug!("a message that this task has no use for"),
         }
     }
@@ -63,6 +66,7 @@ impl Running {
             }
             Self::Relay(relay) => relay.stop(),
             Self::Sheet(sheet) => sheet.print(),
+            Self::Ladder(ladder) => ladder.finish(),
             Self::Alone => {}
         }
     }

@@ -65,6 +65,8 @@ enum WorkerKind {
     Capture,
     /// Read in one file, shut in
     Import,
+    /// Make smaller renditions of a recording, shut in
+    Ladder,
 }
 
 pub fn main() -> ExitCode {
@@ -99,6 +101,7 @@ fn run(command: Command) -> ExitCode {
         },
         Command::Worker { kind: WorkerKind::Capture } => worker::capture(),
         Command::Worker { kind: WorkerKind::Import } => worker::import(),
+        Command::Worker { kind: WorkerKind::Ladder } => worker::ladder(),
     }
 }
 

@@ -18,8 +18,17 @@ pub fn capture() -> ExitCode {
 
 /// The same, shut in.
 pub fn import() -> ExitCode {
+    shut_in(false)
+}
+
+/// The same, for what nobody waits for.
+pub fn ladder() -> ExitCode {
+    shut_in(true)
+}
+
+fn shut_in(idle: bool) -> ExitCode {
     start_log();
-    let ready = capture::prepare().and_then(|()| sandbox::enter(std::io::stdout()));
+    let ready = capture::prepare().and_then(|()| sandbox::enter(std::io::stdout(), idle));
     match ready {
         Ok(()) => serve(),
         Err(reason) => {

@@ -96,6 +96,7 @@ impl Library {
 
     /// Into the trash; whether the broadcast exists.
     pub async fn trash(&self, by: &str, id: &str) -> Result<bool, StoreError> {
+        let _held_off = self.making.hold_off(id).await;
         let now = clock::wall_ms();
         let from = clock::trusted().then_some(now);
         self.change(by, "broadcast.trash", id, move |tx, id| Ok(broadcasts::set_trashed(tx, id, Some(now), from)?))
@@ -105,7 +106,11 @@ impl Library {
     /// Out of the trash; whether the broadcast exists.
     pub async fn restore(&self, by: &str, id: &str) -> Result<bool, StoreError> {
         let from = clock::trusted().then(clock::wall_ms);
-        self.change(by, "broadcast.restore", id, move |tx, id| Ok(broadcasts::set_trashed(tx, id, None, from)?)).await
+        let restored = self
+            .change(by, "broadcast.restore", id, move |tx, id| Ok(broadcasts::set_trashed(tx, id, None, from)?))
+            .await;
+        self.added.notify_one();
+        restored
     }
 
     pub async fn set_state(&self, id: &str, state: BroadcastState) -> Result<(), StoreError> {
@@ -208,6 +213,7 @@ impl Library {
     /// Deletes a recording for good: rows gone and reels marked → files unlinked → directory synced → marks gone. A crash
     /// between any two steps is made good by [`Library::recover`].
     pub async fn delete(&self, by: &str, id: &str) -> Result<(), LibraryError> {
+        let _held_off = self.making.hold_off(id).await;
         let (by, doomed) = (by.to_owned(), id.to_owned());
         self.db
             .write(move |tx| -> Result<(), StoreError> {

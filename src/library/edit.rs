@@ -6,7 +6,7 @@ use std::io;
 
 use super::vod::{Library, LibraryError, Recording};
 use crate::base::clock::TIMESCALE;
-use crate::media::edit::{self, Chapter, Edit, Kept};
+use crate::media::edit::{self, Chapter, Edit, Kept, KeptParts};
 use crate::media::mp4::{self, PartPlace};
 use crate::store::broadcasts::Broadcast;
 use crate::store::media::IndexedSegment;
@@ -143,16 +143,40 @@ impl Library {
         let wishes: Vec<_> = wishes.iter().map(|(from, to)| (ticks(*from), ticks(*to))).collect();
         let mut edit = Edit { kept: edit::snap(&line, &wishes, &mut self.look(uncut))?, parts: Vec::new() };
         for (number, rendition) in &uncut.renditions {
-            for row in &rendition.segments {
-                for kept in edit.kept.iter().filter(|kept| kept.cuts(&row.segment)) {
-                    let parts = self.parts(row)?;
-                    edit.parts.extend(kept.parts_of(*number, &row.segment, &parts));
-                }
-            }
+            edit.parts.extend(self.edges(&edit.kept, *number, &rendition.segments)?);
         }
         edit.parts.sort_by_key(|one| (one.rendition, one.msn, one.parts.first));
         let shown = uncut.shown_media(&edit);
         Ok((edit, shown))
+    }
+
+    /// What is kept of the segments of a rendition at the edges of these stretches. Blocks on the disk.
+    fn edges(&self, kept: &[Kept], rendition: u8, rows: &[IndexedSegment]) -> Result<Vec<KeptParts>, LibraryError> {
+        let mut edges = Vec::new();
+        for row in rows {
+            for kept in kept.iter().filter(|kept| kept.cuts(&row.segment)) {
+                edges.extend(kept.parts_of(rendition, &row.segment, &self.parts(row)?));
+            }
+        }
+        Ok(edges)
+    }
+
+    /// How a recording is edited, with the edges in renditions that it is about to get: their numbers and segments.
+    pub(super) async fn edit_with(
+        &self,
+        id: &str,
+        added: Vec<(u8, Vec<IndexedSegment>)>,
+    ) -> Result<Edit, LibraryError> {
+        let wanted = id.to_owned();
+        let mut edit = self.db.read(move |db| -> Result<_, StoreError> { Ok(edits::get(db, &wanted)?) }).await?;
+        let library = self.clone();
+        let adding = tokio::task::spawn_blocking(move || {
+            for (rendition, rows) in &added {
+                edit.parts.extend(library.edges(&edit.kept, *rendition, rows)?);
+            }
+            Ok(edit)
+        });
+        adding.await.map_err(io::Error::other)?
     }
 
     /// Looks into segments of the leader, which is the smallest rendition. Blocks on the disk.

@@ -6,13 +6,14 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 
 use super::layout::Layout;
+use super::note::About;
 use super::scan;
 use super::vod::LibraryError;
-use crate::base::terms::BroadcastState;
+use crate::base::terms::{BroadcastState, LadderState};
 use crate::media::playlist;
 use crate::store::broadcasts::{self, Broadcast, Outcome};
 use crate::store::media::{self, IndexedSegment};
-use crate::store::{Db, StoreError, db};
+use crate::store::{Db, StoreError, db, ladders};
 
 /// Bytes read at once.
 const READ: usize = 1 << 20;
@@ -72,7 +73,8 @@ pub fn check(layout: &Layout, db: &Db) -> Result<Report, LibraryError> {
     for id in files.iter().filter(|id| !known.contains(id.as_str())) {
         // One that a server has just begun has no row yet.
         if let Ok(scan) = File::open(layout.reel(id)).and_then(|file| scan::scan(&file, id, 0)) {
-            let on_air = scan.about.as_ref().is_some_and(|about| !is_over(db, &about.broadcast));
+            let on_air =
+                scan.about.as_ref().is_some_and(|about| !is_over(db, &about.broadcast) || is_making(db, about));
             if !on_air {
                 let message = String::from("a file without a row; the next start takes it in or sets it aside");
                 report.faults.push(Fault { code: "orphan", reel: Some(id.clone()), broadcast: None, message });
@@ -86,6 +88,13 @@ fn is_over(db: &Db, id: &str) -> bool {
     let id = id.to_owned();
     let row = db.read_blocking(move |db| -> Result<_, StoreError> { Ok(broadcasts::get(db, &id)?) });
     row.ok().flatten().is_none_or(|row| row.state.is_over())
+}
+
+/// Whether the reel is of a rendition that is being made of another.
+fn is_making(db: &Db, about: &About) -> bool {
+    let id = about.broadcast.clone();
+    let ladder = db.read_blocking(move |db| -> Result<_, StoreError> { Ok(ladders::get(db, &id)?) });
+    about.made && ladder.ok().flatten().is_some_and(|ladder| ladder.state == LadderState::Working)
 }
 
 fn check_reel(layout: &Layout, db: &Db, reel: &media::Reel, report: &mut Report) -> Result<(), LibraryError> {
@@ -192,6 +201,9 @@ pub fn rebuild(layout: &Layout, db: &Db) -> Result<Rebuilt, LibraryError> {
             if broadcasts::get(tx, &about.broadcast)?.is_none() {
                 broadcasts::insert(tx, &Broadcast::bare(&about.broadcast, &about.title, about.epoch_us))?;
                 rebuilt.broadcasts += 1;
+            }
+            if about.made {
+                ladders::found(tx, &about.broadcast)?;
             }
             media::insert_init(tx, &about.broadcast, about.rendition, about.init, &about.init(scan.init))?;
             media::insert_reel(tx, &id, &about.broadcast, about.rendition, about.epoch_us / 1000)?;

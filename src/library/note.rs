@@ -48,6 +48,9 @@ pub struct About {
     /// Ticks.
     #[serde(default)]
     pub part_target: u32,
+    /// It was made of another rendition of the recording.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub made: bool,
 }
 
 /// What is known of a segment when its first part is written.

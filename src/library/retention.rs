@@ -240,6 +240,7 @@ impl Library {
     /// Deletes one for good, unless somebody has changed what speaks for it meanwhile. Whether no file is left that must go.
     async fn purge(&self, one: Held, reason: Reason) -> Result<bool, LibraryError> {
         let id = one.id.clone();
+        let _held_off = self.making.hold_off(&id).await;
         let purge = move |tx: &crate::store::Transaction<'_>| -> Result<(), StoreError> {
             if broadcasts::held(tx)?.contains(&one) {
                 media::mark_garbage(tx, &one.id)?;

@@ -84,6 +84,11 @@ impl Room {
         self.recordable().saturating_sub(self.reserve.go_live / 2)
     }
 
+    /// Bytes that are left beside what another broadcast asks for.
+    pub fn spare(&self) -> u64 {
+        self.recordable().saturating_sub(self.reserve.go_live)
+    }
+
     /// Bytes that are missing for another broadcast.
     pub fn short_by(&self) -> u64 {
         self.reserve.go_live.saturating_sub(self.recordable())

@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use super::download::Download;
 use super::layout::Layout;
+use super::making::Making;
 use super::note::About;
 use super::read::FileRange;
 use super::recorder::{Limits, Recorder};
@@ -18,8 +19,9 @@ use super::space::Reserve;
 use crate::base::config::Config;
 use crate::media::edit::{self, Edit, Listed, Piece, Shown};
 use crate::media::protocol::Init;
+use crate::media::rungs::Rung;
 use crate::media::window::Segment;
-use crate::media::{ladder, playlist};
+use crate::media::{ladder, playlist, rungs};
 use crate::store::broadcasts::Broadcast;
 use crate::store::media::{IndexedSegment, Location};
 use crate::store::{Connection, Db, StoreError, edits, media};
@@ -156,6 +158,10 @@ pub struct Library {
     /// There is a recording that was not on air.
     pub(super) added: Arc<tokio::sync::Notify>,
     pub(super) reel_age: Duration,
+    /// Work on a recording that must be over before it is deleted.
+    pub(super) making: Making,
+    /// What is captured is encoded so, best first; empty where one rendition is all that is wanted.
+    pub(super) rungs: Vec<Rung>,
 }
 
 #[derive(Default)]
@@ -183,6 +189,8 @@ impl Library {
             retaining: Arc::default(),
             look_now: Arc::default(),
             added: Arc::default(),
+            making: Making::default(),
+            rungs: if config.ladder { rungs::planned(config) } else { Vec::new() },
         }
     }
 
@@ -313,10 +321,20 @@ impl Library {
 
     /// Starts recording a broadcast that goes on air.
     pub fn recorder(&self, broadcast: &Broadcast) -> io::Result<Recorder> {
+        self.recorder_of(broadcast, false)
+    }
+
+    /// Starts recording renditions that are made of another.
+    pub(super) fn maker(&self, broadcast: &Broadcast) -> io::Result<Recorder> {
+        self.recorder_of(broadcast, true)
+    }
+
+    fn recorder_of(&self, broadcast: &Broadcast, made: bool) -> io::Result<Recorder> {
         let about = About {
             broadcast: broadcast.id.clone(),
             title: broadcast.title.clone(),
             epoch_us: broadcast.epoch_us,
+            made,
             ..About::default()
         };
         let limits = Limits { min_free: self.room()?.floor(), reel_age: self.reel_age };

@@ -22,6 +22,7 @@ pub mod reload;
 pub mod rungs;
 pub mod shedding;
 pub mod sound;
+pub mod steps;
 pub mod tone;
 pub mod window;
 

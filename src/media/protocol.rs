@@ -46,6 +46,9 @@ pub enum ToWorker {
     /// What the first keyframe in `media` shows, by its `init`, goes to this place of the sheet, counted by rows (only with
     /// [`Task::Sheet`]).
     Still { place: u32, init: Bytes, media: Bytes },
+    /// A segment of a recording, whole fragments; with `begins`, which decodes it, it does not follow on what came before (only with
+    /// [`Task::Ladder`]).
+    Segment { msn: u64, begins: Option<Init>, media: Bytes },
     /// Flush what is whole, say [`FromWorker::Ended`], exit 0.
     Stop,
 }
@@ -82,6 +85,10 @@ pub enum Task {
     /// on unless `encode` says that this did not work out ([`ErrorCode::CannotPass`]). Parts that begin before `from`, 90 kHz ticks, are
     /// there already from another time: they are not sent, and encoded as little as can be.
     Import { encode: bool, from: u64 },
+    /// Make smaller renditions of a recording, as [`ToWorker::Segment`] brings it: send an init for each and whenever it changes, and
+    /// [`FromWorker::Made`]; at the stop, what is left, and [`FromWorker::Ended`]; or a fatal [`FromWorker::Error`]. Renditions are
+    /// numbered from 1 on.
+    Ladder(Vec<Rung>),
     /// Time one of [`ENCODERS`] at 1280x720; send [`FromWorker::Speed`]; exit 0. It may hang, or take the worker with it.
     Encoder(String),
 }
@@ -167,6 +174,12 @@ pub enum FromWorker {
     /// The parts that follow are decoded with this. Sent before the first part and whenever it changes.
     Init(Init),
     Part(Part),
+    /// A segment of a smaller rendition: its parts, with the times and the sound of those that it was made of.
+    Made {
+        rendition: u8,
+        msn: u64,
+        parts: Vec<Bytes>,
+    },
     /// About ten times a second.
     Level(Level),
     /// A JPEG of at most 640x360, about every 5 s, the first within a second.

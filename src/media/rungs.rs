@@ -57,9 +57,30 @@ pub fn carried(rungs: Vec<Rung>, frame_rate: u32, speed: Option<f32>) -> Vec<Run
     rungs.into_iter().filter(|rung| *rung == smallest || fits(rung)).collect()
 }
 
+/// The rungs that are made of a recording whose picture is shown at this size, by what is `planned` for what is captured: those of
+/// clearly fewer lines (columns of an upright picture), in its shape. None of them gets more than three quarters of the recording's
+/// own bit rate, `kbps`.
+pub fn below(planned: &[Rung], (width, height): (u32, u32), kbps: u32) -> Vec<Rung> {
+    let lines = width.min(height);
+    let lower = planned.iter().filter(|rung| rung.height * 5 <= lines * 4);
+    let cut = lower.map(|rung| {
+        let side = |side: u32| (side * rung.height / lines.max(1)).next_multiple_of(2).max(16);
+        let (width, height) = (side(width), side(height));
+        let share = (f64::from(width * height) / f64::from((rung.width * rung.height).max(1))).powf(0.85);
+        let most = (f64::from(rung.kbps) * share).round() as u32;
+        Rung { width, height, kbps: most.min(kbps / 4 * 3).max(64) }
+    });
+    cut.collect()
+}
+
+/// Bits per second of rungs, sound included.
+pub fn bitrate(rungs: &[Rung]) -> u64 {
+    rungs.iter().map(|rung| (u64::from(rung.kbps) + SOUND_KBPS) * 1000).sum()
+}
+
 /// Bits per second that a broadcast of what is captured is likely to need, sound included.
 pub fn planned_bitrate(config: &Config) -> u64 {
-    planned(config).iter().map(|rung| (u64::from(rung.kbps) + SOUND_KBPS) * 1000).sum()
+    bitrate(&planned(config))
 }
 
 /// The folder of a rendition's playlist and media, relative to the multivariant playlist.
@@ -93,6 +114,19 @@ mod tests {
         assert_eq!(sizes(1280, 720), [(1280, 720), (854, 480), (426, 240)]);
         assert_eq!(sizes(800, 600), [(800, 600), (640, 480), (320, 240)]);
         assert_eq!(sizes(426, 240), [(426, 240)]);
+    }
+
+    #[test]
+    fn a_recording_gets_the_rungs_below_it_in_its_shape() {
+        let planned = rungs(Rung { width: 1280, height: 720, kbps: 2500 });
+        let sizes = |size, kbps| {
+            below(&planned, size, kbps).into_iter().map(|rung| (rung.width, rung.height, rung.kbps)).collect::<Vec<_>>()
+        };
+        assert_eq!(sizes((1280, 720), 9000), [(854, 480, 1256), (426, 240, 386)]);
+        assert_eq!(sizes((1920, 1080), 9000)[0], (1280, 720, 2500));
+        assert_eq!(sizes((720, 1280), 400), [(480, 854, 300), (240, 426, 300)]);
+        assert_eq!(sizes((640, 480), 10).iter().map(|rung| rung.2).collect::<Vec<_>>(), [64]);
+        assert_eq!(sizes((320, 240), 9000), []);
     }
 
     #[test]

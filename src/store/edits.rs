@@ -45,7 +45,6 @@ pub fn get(connection: &Connection, broadcast_id: &str) -> Result<Edit> {
 /// Puts an edit in the place of the one before. `shown` is how much is left, ticks of media; it counts where not all is kept.
 pub fn put(connection: &Connection, broadcast_id: &str, edit: &Edit, shown: u64) -> Result<()> {
     connection.execute("DELETE FROM kept WHERE broadcast_id = ?1", [broadcast_id])?;
-    connection.execute("DELETE FROM kept_parts WHERE broadcast_id = ?1", [broadcast_id])?;
     let edited = (!edit.kept.is_empty()).then_some(shown);
     connection.execute("UPDATE broadcasts SET edited = ?2 WHERE id = ?1", params![broadcast_id, edited])?;
     let mut insert = connection.prepare_cached("INSERT INTO kept VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
@@ -53,9 +52,15 @@ pub fn put(connection: &Connection, broadcast_id: &str, edit: &Edit, shown: u64)
         let Kept { start, end, from_ms, to_ms, at_ms } = kept;
         insert.execute(params![broadcast_id, ordinal, start, end, from_ms, to_ms, at_ms])?;
     }
+    put_parts(connection, broadcast_id, &edit.parts)
+}
+
+/// Puts what is kept of the segments at the edges in the place of what was known of them.
+pub fn put_parts(connection: &Connection, broadcast_id: &str, parts: &[KeptParts]) -> Result<()> {
+    connection.execute("DELETE FROM kept_parts WHERE broadcast_id = ?1", [broadcast_id])?;
     let mut insert =
         connection.prepare_cached("INSERT INTO kept_parts VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?;
-    for one in &edit.parts {
+    for one in parts {
         let Parts { first, last } = one.parts;
         insert.execute(params![
             broadcast_id,

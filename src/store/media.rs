@@ -177,9 +177,10 @@ pub fn known_renditions(connection: &Connection, broadcast_id: &str) -> Result<V
     connection.prepare_cached(sql)?.query_map([broadcast_id], |row| row.get(0))?.collect()
 }
 
-/// The renditions of which anything is indexed, best first.
+/// The renditions of which anything is indexed, best first; but for those that are still being made of another.
 pub fn renditions(connection: &Connection, broadcast_id: &str) -> Result<Vec<u8>> {
-    let sql = "SELECT DISTINCT rendition FROM segments WHERE broadcast_id = ?1 ORDER BY rendition";
+    let sql = "SELECT DISTINCT rendition FROM segments WHERE broadcast_id = ?1 AND (rendition = 0
+         OR NOT EXISTS (SELECT 1 FROM ladders WHERE broadcast_id = ?1 AND state <> 'done')) ORDER BY rendition";
     connection.prepare_cached(sql)?.query_map([broadcast_id], |row| row.get(0))?.collect()
 }
 

@@ -8,6 +8,7 @@ pub mod db;
 pub mod edits;
 pub mod error;
 pub mod imports;
+pub mod ladders;
 pub mod media;
 mod migrate;
 pub mod secret;

@@ -12,6 +12,7 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError};
 
 use crate::accounts::Invalid;
 use crate::library::imports::ImportError;
+use crate::library::ladders::LadderError;
 use crate::library::uploads::UploadError;
 use crate::library::vod::LibraryError;
 use crate::media::captions::CaptionsError;
@@ -290,6 +291,20 @@ impl From<ImportError> for Problem {
         };
         match error {
             ImportError::Store(error) => error.into(),
+            error => Problem::new(Code::Other(StatusCode::CONFLICT, word), error.to_string()),
+        }
+    }
+}
+
+impl From<LadderError> for Problem {
+    fn from(error: LadderError) -> Problem {
+        let word = match &error {
+            LadderError::NotWorking => "ladder_not_working",
+            LadderError::NotFailed => "ladder_not_failed",
+            LadderError::Library(_) => "",
+        };
+        match error {
+            LadderError::Library(error) => error.into(),
             error => Problem::new(Code::Other(StatusCode::CONFLICT, word), error.to_string()),
         }
     }

@@ -41,6 +41,11 @@ impl Worker {
         Self::spawn_as("import", file.map_or_else(Stdio::null, Stdio::from))
     }
 
+    /// Starts one that is shut in and runs when nobody else wants to, `siaran worker ladder`.
+    pub fn spawn_idle() -> io::Result<Worker> {
+        Self::spawn_as("ladder", Stdio::null())
+    }
+
     fn spawn_as(kind: &str, stdout: Stdio) -> io::Result<Worker> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;

@@ -42,13 +42,14 @@ const FILES: u64 = 256;
 /// # Errors
 /// A sentence, where the kernel does not take it: nothing of strangers must be read then. A kernel without Landlock is only told of in
 /// the log; what keeps it from the network and from other processes works everywhere.
-pub fn enter(file: impl AsFd) -> Result<(), String> {
+pub fn enter(file: impl AsFd, idle: bool) -> Result<(), String> {
     limit(Resource::Data, MEMORY)?;
     limit(Resource::As, ADDRESSES)?;
     limit(Resource::Nofile, FILES)?;
     limit(Resource::Core, 0)?;
-    // A film takes minutes of the processor; without one it is a picture that somebody waits for.
-    if rustix::fs::fstat(&file).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile) {
+    // A film takes minutes of the processor; without one it is a picture that somebody waits for, unless it is said to be `idle`.
+    if idle || rustix::fs::fstat(&file).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
+    {
         yield_to_others();
     }
     close_file_system(file).map_err(|error| format!("Landlock: {error}"))?;

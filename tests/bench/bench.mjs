@@ -7,7 +7,7 @@
 //   start    from the press of Go live to a waiting viewer's first frame, from opening the page of what is on air to its first
 //            frame, from End to a playable recording; how far behind the studio's preview is
 //   import   seconds that a film takes that is passed on, and one that is encoded, against ffmpeg with the same settings; from dropping
-//            a file into the folder to its first frame in Chromium
+//            a file into the folder to its first frame in Chromium; smaller renditions of a recording, against one ffmpeg
 //   memory   of the server and its worker, with 200 viewers
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdtempSync, renameSync, writeFileSync, rmSync } from 'node:fs';
@@ -305,6 +305,30 @@ async function imports() {
   }
   for (const [film, all] of Object.entries(firsts)) say('import', `from dropping ${film} to its first frame, median`, ms(median(all)), 'aim: 3000 ms');
   await browser.close();
+  await ours.end();
+  await afterwards(ffmpeg, file);
+}
+
+/** Smaller renditions of a recording, from when they are begun until they are shown, against one ffmpeg with the same rungs and settings. */
+async function afterwards(ffmpeg, file) {
+  const ours = await siaran({ ladder: true });
+  ffmpeg('-stream_loop', '2', '-i', file('short.mp4'), '-c', 'copy', file('minute.mp4'));
+  const settings = (kbps) => ['-map', '0:a', '-c:a', 'copy', '-c:v', 'libx264', '-preset', 'veryfast', '-crf', '23', '-maxrate', `${kbps}k`, '-bufsize',
+    `${2 * kbps}k`, '-pix_fmt', 'yuv420p', '-g', '600', '-force_key_frames', 'expr:gte(t,n_forced*2)', '-sc_threshold', '0', '-bf', '0'];
+  const [we, they] = [[], []];
+  for (let round = 0; round < 3; round++) {
+    const { id } = await dropped(ours, file('minute.mp4'), `${round}-minute.mp4`, (one) => one.state === 'done');
+    const state = async () => (await ours.api('GET', `/broadcasts/${id}`)).ladder?.state;
+    await until(60, 'the ladder to be begun', state);
+    const begin = Date.now();
+    await until(600, 'the ladder to be done', async () => (await state()) === 'done');
+    we.push((Date.now() - begin) / 1000);
+    they.push(seconds(() => ffmpeg('-i', file('minute.mp4'), '-filter_complex', '[0:v]split=2[a][b];[a]scale=854:480[c];[b]scale=426:240[d]',
+      '-map', '[c]', ...settings(1256), file('480.mp4'), '-map', '[d]', ...settings(386), file('240.mp4'))));
+  }
+  const [ourTime, theirTime] = [we, they].map((all) => quantile(all, 0.5));
+  say('import', 'siaran, two smaller renditions of a minute of 720p', ms(1000 * ourTime));
+  say('import', 'siaran / ffmpeg, two smaller renditions', (ourTime / theirTime).toFixed(2), 'aim: 1.05');
   await ours.end();
 }
 

@@ -772,6 +772,8 @@ impl Things {
         vec![
             form("/admin/recordings/{}", &[recording], edit.collect()),
             button("/admin/recordings/{}/trash", &[recording]),
+            button("/admin/recordings/{}/ladder/cancel", &[recording]),
+            button("/admin/recordings/{}/ladder/retry", &[recording]),
             Form { multipart: true, ..form("/admin/recordings/{}/captions", &[recording], captions) },
             button("/admin/recordings/{}/captions/{}/delete", &[recording, "id"]),
             form("/admin/recordings/{}/edit", &[recording], cut),
@@ -843,6 +845,7 @@ fn stored(server: &Server) -> Vec<String> {
         "* FROM chapters",
         "* FROM settings",
         "* FROM imports",
+        "* FROM ladders",
         "* FROM audit",
     ] {
         let mut query = database.prepare(&format!("SELECT {of}")).expect("a query");

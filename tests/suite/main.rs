@@ -18,6 +18,7 @@ mod forms;
 mod fsck_faults;
 mod hundred_hours;
 mod imports;
+mod ladder_of_recordings;
 mod live_playlist;
 mod open_pages;
 mod packager;

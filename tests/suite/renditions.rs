@@ -18,7 +18,7 @@ use crate::tools;
 const LADDER: &[&str] = &["--video-height", "480", "--video-kbps", "600", "--frame-rate", "15"];
 
 /// Lines of a multivariant playlist: attributes by name, and the URI.
-fn variants(server: &Server, id: &str) -> Vec<(BTreeMap<String, String>, String)> {
+pub fn variants(server: &Server, id: &str) -> Vec<(BTreeMap<String, String>, String)> {
     let text = String::from_utf8(server.fetch(&format!("/media/{id}/main.m3u8"))).expect("UTF-8");
     let mut lines = text.lines();
     let mut variants = Vec::new();

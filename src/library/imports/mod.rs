@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use std::{fs, io};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -43,6 +43,8 @@ struct Inner {
     /// The queue has changed.
     queued: Notify,
     current: Mutex<Option<Current>>,
+    /// One is worked on.
+    busy: watch::Sender<bool>,
 }
 
 /// The one that is worked on.
@@ -81,7 +83,17 @@ pub enum ImportError {
 
 impl Imports {
     pub fn new(library: Library) -> Imports {
-        Imports(Arc::new(Inner { library, queued: Notify::new(), current: Mutex::default() }))
+        Imports(Arc::new(Inner {
+            library,
+            queued: Notify::new(),
+            current: Mutex::default(),
+            busy: watch::Sender::new(false),
+        }))
+    }
+
+    /// Whether a file is being read in.
+    pub fn busy(&self) -> watch::Receiver<bool> {
+        self.0.busy.subscribe()
     }
 
     /// Newest first, from behind `after` on; one more than `limit`, if there is one.
@@ -271,11 +283,13 @@ impl Imports {
     }
 
     async fn work_on(&self, import: &Import) {
+        self.0.busy.send_replace(true);
         let cancel = CancellationToken::new();
         *lock(&self.0.current) =
             Some(Current { id: import.id.clone(), broadcast: None, progress: 0.0, cancel: cancel.clone() });
         let worked = self.work(import, &cancel).await;
         *lock(&self.0.current) = None;
+        self.0.busy.send_replace(false);
         if let Err(error) = worked {
             tracing::error!(%error, import = import.id, "an import cannot go on; it is tried again");
             while let Err(error) = self.recover().await {

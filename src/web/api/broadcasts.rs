@@ -8,6 +8,7 @@ use actix_web::web::{self, Data, Path, Query, ServiceConfig, resource};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::ladders::LadderBody;
 use super::{Page, ProblemBody};
 use crate::accounts::{Audience, Invalid};
 use crate::base::clock::{self, TIMESCALE, ticks_to_seconds};
@@ -84,6 +85,8 @@ pub struct BroadcastBody {
     pub size: u64,
     /// Best first.
     pub renditions: Vec<RenditionBody>,
+    /// Smaller renditions that are made of a recording that had one alone; for staff. Null where none were begun.
+    pub ladder: Option<LadderBody>,
     pub gaps: Vec<GapBody>,
 }
 
@@ -132,6 +135,7 @@ pub async fn describe(
             shown.is_some()
         });
     }
+    let ladder = if for_staff { library.ladder(id).await? } else { None };
     Ok(BroadcastBody {
         id: id.clone(),
         state,
@@ -170,6 +174,7 @@ pub async fn describe(
                 frame_rate: f64::from(init.frame_rate_milli) / 1000.0,
             })
             .collect(),
+        ladder: ladder.map(Into::into),
         gaps: gaps
             .into_iter()
             .map(|gap| GapBody { at_s: ticks_to_seconds(gap.position), lasted_s: ticks_to_seconds(gap.missing) })

@@ -5,6 +5,7 @@ pub mod broadcasts;
 pub mod captions;
 pub mod edits;
 pub mod imports;
+pub mod ladders;
 pub mod session;
 pub mod storage;
 pub mod stream_keys;
@@ -79,6 +80,8 @@ pub struct ProblemBody {
     imports::list,
     imports::cancel,
     imports::retry,
+    ladders::cancel,
+    ladders::retry,
     storage::storage,
     storage::set_retention,
     storage::empty_trash,
@@ -94,6 +97,7 @@ pub fn configure(config: &mut actix_web::web::ServiceConfig) {
     captions::configure(config);
     edits::configure(config);
     imports::configure(config);
+    ladders::configure(config);
     stream_keys::configure(config);
     storage::configure(config);
     uploads::configure(config);

@@ -413,6 +413,8 @@ fn the_description_has_every_route() {
             "/api/v1/broadcasts/{id}/captions",
             "/api/v1/broadcasts/{id}/captions/{language}",
             "/api/v1/broadcasts/{id}/end",
+            "/api/v1/broadcasts/{id}/ladder/cancel",
+            "/api/v1/broadcasts/{id}/ladder/retry",
             "/api/v1/broadcasts/{id}/restore",
             "/api/v1/imports",
             "/api/v1/imports/{id}/cancel",

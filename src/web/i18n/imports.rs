@@ -22,8 +22,21 @@ texts! {
     done_import_retried = "Berkas dicoba lagi.", "The file is tried again.";
     act_import_cancel = "Membatalkan impor", "Cancelled an import";
     act_import_retry = "Mencoba lagi impor", "Tried an import again";
+    ladder_title = "Gambar kecil", "Smaller pictures";
+    ladder_hint = "Untuk ponsel dengan sambungan lambat. Dibuat dari rekaman ini ketika tidak ada siaran.",
+        "For phones on slow connections. They are made of this recording while nothing is on air.";
+    ladder_done = "Selesai", "Done";
+    ladder_failed = "Tidak dapat dibuat", "They cannot be made";
+    ladder_cancelled = "Dibatalkan", "Given up";
+    ladder_cancel = "Batalkan", "Give up";
+    ladder_retry = "Coba lagi", "Try again";
+    done_ladder_cancelled = "Gambar kecil tidak dibuat lagi.", "Smaller pictures are not made any more.";
+    done_ladder_retried = "Gambar kecil dicoba lagi.", "Smaller pictures are tried again.";
+    act_ladder_cancel = "Membatalkan gambar kecil", "Gave up smaller pictures";
+    act_ladder_retry = "Mencoba lagi gambar kecil", "Tried smaller pictures again";
 }
 
 phrases! {
+    ladder_progress(percent: u32) = format!("Sedang dibuat: {percent} %"), format!("Being made: {percent} %");
     imports_progress(percent: u32) = format!("{percent} %"), format!("{percent} %");
 }

@@ -195,6 +195,26 @@ const PROBLEMS: &[(&str, &str, &str)] = &[
         "Rekaman ini masih dibuat dari berkas. Batalkan dulu di halaman Impor.",
         "This recording is still being made of a file. Cancel that first, under Imports.",
     ),
+    (
+        "ladder_crashed",
+        "Pembuat gambar kecil berhenti karena rekaman ini.",
+        "This recording makes the program fail that makes smaller pictures of it.",
+    ),
+    (
+        "ladder_damaged",
+        "Sebagian rekaman ini rusak di disk, jadi gambar kecil tidak dapat dibuat.",
+        "A part of this recording is damaged on the disk, so smaller pictures cannot be made of it.",
+    ),
+    (
+        "ladder_not_working",
+        "Tidak ada gambar kecil yang sedang dibuat dari rekaman ini.",
+        "No smaller pictures are being made of this recording.",
+    ),
+    (
+        "ladder_not_failed",
+        "Hanya yang gagal atau dibatalkan dapat dicoba lagi.",
+        "Only what failed or was cancelled can be tried again.",
+    ),
     ("import_over", "Berkas ini sudah selesai atau dibatalkan.", "This file is done or cancelled already."),
     (
         "import_not_refused",

@@ -4,7 +4,7 @@ use askama::Template;
 
 use super::{Audience, AudienceWords as _, Field, Site, State, Track};
 pub use crate::accounts::Role;
-use crate::base::terms::ImportState;
+use crate::base::terms::{ImportState, LadderState};
 use crate::web::api::storage::RuleName;
 use crate::web::i18n::Lang;
 
@@ -244,6 +244,32 @@ pub struct RecordingEdit {
     pub on_air: bool,
     /// Added and changed at `/admin/recordings/{id}/captions`, deleted by `/{language}/delete` below it.
     pub tracks: Vec<Track>,
+    /// Smaller pictures that are made of it, if that was begun; given up by `/admin/recordings/{id}/ladder/cancel`, tried again by
+    /// `/retry` beside it.
+    pub ladder: Option<Ladder>,
+}
+
+pub struct Ladder {
+    pub state: LadderState,
+    /// Hundredths.
+    pub progress: u32,
+    /// A sentence in the page's language.
+    pub reason: Option<String>,
+}
+
+impl Ladder {
+    fn words(&self, t: Lang) -> String {
+        match self.state {
+            LadderState::Working => t.ladder_progress(self.progress),
+            LadderState::Done => t.ladder_done().to_owned(),
+            LadderState::Failed => t.ladder_failed().to_owned(),
+            LadderState::Cancelled => t.ladder_cancelled().to_owned(),
+        }
+    }
+
+    fn can_be_retried(&self) -> bool {
+        matches!(self.state, LadderState::Failed | LadderState::Cancelled)
+    }
 }
 
 /// Posts `language`, and `file` or `text`, as a multipart form to `/admin/recordings/{id}/captions`.

@@ -13,7 +13,7 @@ use super::tv::{Qr, Tv, TvLive};
 use super::upload::{Unfinished, Upload};
 use super::watch::{Watch, WatchPin};
 use super::*;
-use crate::base::terms::ImportState;
+use crate::base::terms::{ImportState, LadderState};
 use crate::broadcast::actor::Wellbeing;
 use crate::media::protocol::DeviceFormat;
 use crate::web::api::storage::RuleName;
@@ -299,6 +299,7 @@ fn recording(t: Lang) -> RecordingEdit {
         pin: Some("482915".into()),
         on_air: false,
         tracks: tracks(),
+        ladder: Some(Ladder { state: LadderState::Working, progress: 40, reason: None }),
     }
 }
 

@@ -145,6 +145,8 @@ fn done(t: Lang, query: &str) -> Option<&'static str> {
         "upload_deleted" => t.done_upload_deleted(),
         "import_cancelled" => t.done_import_cancelled(),
         "import_retried" => t.done_import_retried(),
+        "ladder_cancelled" => t.done_ladder_cancelled(),
+        "ladder_retried" => t.done_ladder_retried(),
         "ended" => t.air_ended(),
         _ => return None,
     })

@@ -139,6 +139,8 @@ fn activity(t: Lang, entry: Entry) -> Activity {
         "upload.begin" => t.act_upload_begin(),
         "import.cancel" => t.act_import_cancel(),
         "import.retry" => t.act_import_retry(),
+        "ladder.cancel" => t.act_ladder_cancel(),
+        "ladder.retry" => t.act_ladder_retry(),
         "retention.set" => t.act_retention_set(),
         "recording.damaged" => t.act_recording_damaged(),
         other => other,

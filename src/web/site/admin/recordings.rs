@@ -10,13 +10,14 @@ use crate::base::ids;
 use crate::base::terms::BroadcastState;
 use crate::broadcast::{Studio, texts};
 use crate::library::Library;
+use crate::library::ladders::Standing;
 use crate::store::broadcasts::{Broadcast, Edit, Filter};
 use crate::web::access;
 use crate::web::api::broadcasts::make_removable;
 use crate::web::error::Problem;
 use crate::web::guard::{Admin, Visitor};
 use crate::web::input::{Choice, Form};
-use crate::web::page::admin::{RecordingEdit, RecordingRow, Recordings, Trash, TrashRow};
+use crate::web::page::admin::{Ladder, RecordingEdit, RecordingRow, Recordings, Trash, TrashRow};
 use crate::web::page::{Field, Site};
 use crate::web::site::admin::captions;
 use crate::web::site::{Refusal, html, html_as, query_string, see_other};
@@ -31,6 +32,8 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(resource("/admin/recordings").route(web::get().to(list)))
         .service(resource("/admin/recordings/{id}").route(web::get().to(show)).route(web::post().to(save)))
         .service(resource("/admin/recordings/{id}/trash").route(web::post().to(throw_away)))
+        .service(resource("/admin/recordings/{id}/ladder/cancel").route(web::post().to(cancel_ladder)))
+        .service(resource("/admin/recordings/{id}/ladder/retry").route(web::post().to(retry_ladder)))
         .service(resource("/admin/trash").route(web::get().to(trash)))
         .service(resource("/admin/trash/empty").route(web::post().to(empty)))
         .service(resource("/admin/trash/{id}/restore").route(web::post().to(restore)))
@@ -92,7 +95,13 @@ async fn show(
 }
 
 async fn form(site: Site, library: &Library, broadcast: &Broadcast) -> Result<RecordingEdit, Problem> {
+    let ladder = library.ladder(&broadcast.id).await?;
     Ok(RecordingEdit {
+        ladder: ladder.map(|Standing { state, progress, reason }| Ladder {
+            state,
+            progress: (progress * 100.0) as u32,
+            reason: reason.map(|code| site.t.problem(&code).unwrap_or(&code).to_owned()),
+        }),
         tracks: captions::tracks(library, site.t, &broadcast.id).await?,
         site,
         id: broadcast.id.clone(),
@@ -183,6 +192,28 @@ async fn throw_away(
     make_removable(&studio, &broadcast).await?;
     library.trash(&by, &broadcast.id).await?;
     Ok(see_other("/admin/recordings?done=trashed"))
+}
+
+async fn cancel_ladder(
+    Admin(session): Admin,
+    library: Data<Library>,
+    id: Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let by = session.person.username.clone();
+    let broadcast = access::visible(&library, &Visitor(Some(session)), &id).await?;
+    library.cancel_ladder(&by, &broadcast.id).await?;
+    Ok(see_other(&format!("/admin/recordings/{}?done=ladder_cancelled", broadcast.id)))
+}
+
+async fn retry_ladder(
+    Admin(session): Admin,
+    library: Data<Library>,
+    id: Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let by = session.person.username.clone();
+    let broadcast = access::visible(&library, &Visitor(Some(session)), &id).await?;
+    library.retry_ladder(&by, &broadcast.id).await?;
+    Ok(see_other(&format!("/admin/recordings/{}?done=ladder_retried", broadcast.id)))
 }
 
 async fn trash(_: Admin, site: Site, library: Data<Library>) -> Result<HttpResponse, Problem> {
