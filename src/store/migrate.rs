@@ -19,6 +19,7 @@ const SCRIPTS: &[M<'static>] = &[
     M::up(include_str!("../../migrations/0007_sprites.sql")),
     M::up(include_str!("../../migrations/0008_on_air.sql")),
     M::up(include_str!("../../migrations/0009_imports_go_on.sql")),
+    M::up(include_str!("../../migrations/0012_content.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(SCRIPTS);
 
