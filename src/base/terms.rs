@@ -68,6 +68,18 @@ term! {
 }
 
 term! {
+    /// What a broadcast shows, and so how its picture is encoded.
+    #[derive(Default)]
+    Content {
+        /// People.
+        #[default]
+        Talk = "talk",
+        /// Screen text, which stays legible.
+        Slides = "slides",
+    }
+}
+
+term! {
     /// How far a file has come that is to be read in.
     ImportState {
         Waiting = "waiting",

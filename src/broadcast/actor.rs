@@ -71,6 +71,8 @@ pub enum Wellbeing {
     Busy,
     /// The same, since it is too hot.
     Hot,
+    /// Not even the smallest one with all its frames.
+    HalfRate,
     /// There is no room.
     RecordingPaused,
     /// The disk or the database does not take it.
@@ -107,17 +109,29 @@ impl Live {
             Condition::Failed => Wellbeing::CaptureFailing,
             Condition::AudioLost => Wellbeing::AudioLost,
             Condition::Restarting => Wellbeing::Restarting,
-            Condition::Starting | Condition::Running => match self.program.status.borrow().left_out {
-                (_, Some(Reason::Busy)) => Wellbeing::Busy,
-                (_, Some(Reason::Hot)) => Wellbeing::Hot,
-                (_, None) => Wellbeing::Ok,
-            },
+            Condition::Starting | Condition::Running => {
+                let status = self.program.status.borrow();
+                match status.left_out {
+                    _ if status.half_rate => Wellbeing::HalfRate,
+                    (_, Some(Reason::Busy)) => Wellbeing::Busy,
+                    (_, Some(Reason::Hot)) => Wellbeing::Hot,
+                    (_, None) => Wellbeing::Ok,
+                }
+            }
         }
     }
 
-    /// Why there is no picture or no sound, as far as its worker could tell: for staff.
+    /// Why there is no picture or no sound, as far as its worker could tell, or only half of the frames: for staff.
     pub fn trouble(&self) -> Option<Trouble> {
         use Condition::{AudioLost, Failed, VideoLost};
+        if self.wellbeing() == Wellbeing::HalfRate {
+            let (code, why) = match self.program.status.borrow().left_out {
+                (_, Some(Reason::Hot)) => ("too_hot", "is too hot for"),
+                _ => ("too_busy", "is too busy for"),
+            };
+            let detail = format!("The box {why} all frames of the smallest picture; every other one is left out.");
+            return Some(Trouble { code, detail });
+        }
         let status = self.program.status.borrow();
         status.trouble.clone().filter(|_| matches!(status.condition, Failed | VideoLost | AudioLost))
     }

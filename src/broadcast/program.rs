@@ -58,6 +58,8 @@ pub struct Status {
     pub inits: BTreeMap<u8, Init>,
     /// How many renditions, from the best on, are left out at present, and why.
     pub left_out: (u8, Option<Reason>),
+    /// Of the last rendition, which alone is left, every other frame is left out as well.
+    pub half_rate: bool,
     /// JPEG, newest.
     pub snapshot: Option<Bytes>,
     /// Times that the worker was lost.
@@ -69,7 +71,7 @@ pub struct Status {
 /// What is wrong with a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
-    /// [`ErrorCode::as_str`]'s, or `worker_lost`: the pages say their own sentence for it.
+    /// [`ErrorCode::as_str`]'s, `worker_lost`, `too_busy` or `too_hot`: the pages say their own sentence for it.
     pub code: &'static str,
     /// An English sentence for the log and the API.
     pub detail: String,
@@ -353,7 +355,7 @@ impl Runner {
                 self.leave_out(0);
                 self.status.send_modify(|status| {
                     status.process = process;
-                    status.left_out = (0, None);
+                    (status.left_out, status.half_rate) = ((0, None), false);
                 });
                 if let Some(session) = session {
                     session.up = true;
@@ -422,9 +424,10 @@ impl Runner {
             }
             FromWorker::Snapshot { jpeg } => self.status.send_modify(|status| status.snapshot = Some(jpeg)),
             FromWorker::Stats(stats) => self.status.send_modify(|status| status.stats = stats),
-            FromWorker::LeftOut { renditions, reason } => {
+            FromWorker::LeftOut { renditions, half_rate, reason } => {
                 self.leave_out(renditions);
-                self.status.send_modify(|status| status.left_out = (renditions, reason));
+                self.status
+                    .send_modify(|status| (status.left_out, status.half_rate) = ((renditions, reason), half_rate));
             }
             FromWorker::State(state) => {
                 self.status.send_modify(|status| {

@@ -5,6 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::source;
 use super::studio::{NewBroadcast, Studio, Wish};
+use crate::base::terms::Content;
 use crate::ingest::rtmp::{Admitted, Publish, Refusal};
 use crate::media::protocol::FlvTag;
 use crate::people::{StreamKey, StreamKeys};
@@ -97,6 +98,7 @@ async fn go_live(studio: &Studio, key: &StreamKey) {
         audience: key.audience,
         source_id,
         microphone: None,
+        content: Content::Talk,
         account_id: Some(key.account_id.clone()),
         stream_key_id: Some(key.id.clone()),
         // Nobody is there to ask.

@@ -15,7 +15,7 @@ use super::source::{self, Absent, Source};
 use super::state::State;
 use crate::accounts::permission::Audience;
 use crate::base::config::Config;
-use crate::base::terms::{BroadcastState, SourceKind};
+use crate::base::terms::{BroadcastState, Content, SourceKind};
 use crate::base::{clock, ids};
 use crate::library::Library;
 use crate::library::recover::Interrupted;
@@ -44,6 +44,7 @@ pub struct NewBroadcast {
     pub audience: Audience,
     pub source_id: String,
     pub microphone: Option<String>,
+    pub content: Content,
     pub account_id: Option<String>,
     pub stream_key_id: Option<String>,
     pub recording: Wish,
@@ -58,6 +59,13 @@ pub enum Wish {
     Required,
     /// It goes on air without being recorded.
     IfRoom,
+}
+
+/// What is asked of a source's program. What is left open is as it runs already, else as is usual.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Asked<'a> {
+    pub microphone: Option<&'a str>,
+    pub content: Option<Content>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -204,8 +212,8 @@ impl Studio {
     }
 
     /// The running program of a source, started if need be. For previews.
-    pub fn preview(&self, source_id: &str, microphone: Option<&str>) -> Result<Arc<Program>, StudioError> {
-        let program = self.program(source_id, microphone)?;
+    pub fn preview(&self, source_id: &str, asked: Asked<'_>) -> Result<Arc<Program>, StudioError> {
+        let program = self.program(source_id, asked)?;
         program.look();
         Ok(program)
     }
@@ -224,7 +232,8 @@ impl Studio {
         if let Some(live) = self.on_air_from(&new.source_id) {
             return self.same_press(live, &new).await;
         }
-        let program = self.program(&new.source_id, new.microphone.as_deref())?;
+        let asked = Asked { microphone: new.microphone.as_deref(), content: Some(new.content) };
+        let program = self.program(&new.source_id, asked)?;
         let recorded = self.has_room().await;
         if !recorded && new.recording == Wish::Required {
             return Err(StudioError::NoRoom);
@@ -296,9 +305,7 @@ impl Studio {
             SourceKind::Rtmp => Ok(self.run(&source_id, self.publisher_task())),
             SourceKind::Camera => Ok(self.camera_program(&interrupted.broadcast)),
             // What was read in is no source.
-            SourceKind::Test | SourceKind::File => {
-                self.program(&source_id, interrupted.broadcast.microphone.as_deref())
-            }
+            SourceKind::Test | SourceKind::File => self.program(&source_id, asked_of(&interrupted.broadcast)),
         };
         let Some(program) = program.ok().filter(|_| free) else {
             tracing::warn!(broadcast = id, source = source_id, "its source is not there any more");
@@ -403,11 +410,13 @@ impl Studio {
         }
     }
 
-    fn program(&self, source_id: &str, microphone: Option<&str>) -> Result<Arc<Program>, StudioError> {
-        if let Some(program) = self.running(source_id)
-            && (program.is_in_use() || microphone.is_none() || source::is_publisher(&program.task))
+    fn program(&self, source_id: &str, asked: Asked<'_>) -> Result<Arc<Program>, StudioError> {
+        let Asked { microphone, content } = asked;
+        let running = self.running(source_id);
+        if let Some(program) = &running
+            && (program.is_in_use() || source::is_publisher(&program.task) || (microphone, content) == (None, None))
         {
-            return Ok(program);
+            return Ok(program.clone());
         }
         let devices = self.0.devices.borrow().clone();
         let known = source_id != source::TEST || self.0.config.test_source;
@@ -417,26 +426,35 @@ impl Studio {
         let inputs = source::inputs(source_id, microphone, &devices, self.wanted()).map_err(|absent| match absent {
             Absent::Source => StudioError::NoSource,
             Absent::Microphone => StudioError::NoMicrophone,
-        })?;
-        Ok(self.run(source_id, self.capture_task(inputs)))
+        });
+        let (video, mut audio) = inputs?;
+        let mut content = content;
+        if let Some(Task::Capture(now)) = running.as_ref().map(|program| &program.task) {
+            content = content.or(Some(now.content));
+            if microphone.is_none() {
+                audio = now.audio.clone();
+            }
+        }
+        Ok(self.run(source_id, self.capture_task((video, audio), content.unwrap_or_default())))
     }
 
     /// A camera's program, also while it or its microphone is not there.
     fn camera_program(&self, broadcast: &Broadcast) -> Arc<Program> {
         let (source_id, microphone) = (&broadcast.source, broadcast.microphone.as_deref());
-        self.program(source_id, microphone).unwrap_or_else(|_| {
+        self.program(source_id, asked_of(broadcast)).unwrap_or_else(|_| {
             let inputs = source::absent_inputs(source_id, microphone, &self.0.devices.borrow());
-            self.run(source_id, self.capture_task(inputs))
+            self.run(source_id, self.capture_task(inputs, broadcast.content))
         })
     }
 
-    fn capture_task(&self, (video, audio): (VideoInput, AudioInput)) -> Task {
-        let config = &self.0.config;
+    fn capture_task(&self, (video, audio): (VideoInput, AudioInput), content: Content) -> Task {
+        let (config, speed) = (&self.0.config, *self.0.encoder_speed.borrow());
         Task::Capture(Capture {
             video,
             audio,
-            rungs: rungs::carried(rungs::planned(config), config.frame_rate, *self.0.encoder_speed.borrow()),
-            frame_rate: config.frame_rate,
+            content,
+            rungs: rungs::carried(rungs::planned(config), content, config.frame_rate, speed),
+            frame_rate: rungs::frame_rate(content, config.frame_rate),
             part_ms: config.part_ms,
         })
     }
@@ -503,6 +521,7 @@ impl Studio {
             boot_id: Some(clock::boot().to_owned()),
             base_ns: self.0.base_ns as i64,
             microphone: new.microphone.clone(),
+            content: new.content,
             ..Broadcast::bare(&ids::public_id(), &new.title, epoch_us)
         }
     }
@@ -542,6 +561,11 @@ impl Studio {
             });
         }
     }
+}
+
+/// What an interrupted broadcast was begun with.
+fn asked_of(broadcast: &Broadcast) -> Asked<'_> {
+    Asked { microphone: broadcast.microphone.as_deref(), content: Some(broadcast.content) }
 }
 
 /// What is not recorded cannot be rewound to the beginning.

@@ -10,6 +10,7 @@ use gst::prelude::*;
 use super::link::Outbox;
 use super::raw_video;
 use crate::base::clock;
+use crate::base::terms::Content;
 use crate::media::camera::Wanted;
 use crate::media::protocol::{ENCODERS, FromWorker, SOFTWARE_ENCODER};
 
@@ -17,6 +18,20 @@ use crate::media::protocol::{ENCODERS, FromWorker, SOFTWARE_ENCODER};
 const TRIAL: Duration = Duration::from_secs(10);
 /// A start waits so long for an encoder that does not work, but not once more.
 const SOON: Duration = Duration::from_secs(1);
+
+/// How x264 is set where screen text is to stay legible, by what was measured of text at the same bit rate: half as many frames carry the
+/// slower preset; the bits go where they are most, to the letters and not to what is even (no adaptive quantisation); a page that is turned
+/// over may have a second's bits at once, so that it is sharp at once; edges are smoothed less.
+const SLIDES: X264 = X264 { preset: "veryfast", options: ":aq-mode=0:qcomp=0.8:deblock=-2,-2", buffer_ms: 1000 };
+const TALK: X264 = X264 { preset: "superfast", options: "", buffer_ms: 600 };
+
+struct X264 {
+    preset: &'static str,
+    /// More of x264's own options.
+    options: &'static str,
+    /// Bits of how long a frame may take at once.
+    buffer_ms: u32,
+}
 
 /// Encoders that are not to be tried by this process.
 static LEFT_OUT: OnceLock<Vec<String>> = OnceLock::new();
@@ -33,6 +48,7 @@ pub struct Target {
     pub height: u32,
     pub frame_rate: u32,
     pub kbps: u32,
+    pub content: Content,
 }
 
 impl Target {
@@ -44,12 +60,18 @@ impl Target {
 
 /// The part of a pipeline from raw I420 to H.264 access units: one keyframe a second and at demand, no B-frames.
 pub fn description(name: &str, target: Target) -> String {
-    let Target { frame_rate, kbps, .. } = target;
+    let Target { frame_rate, kbps, content, .. } = target;
     let element = match name {
-        "x264enc" => format!(
-            "x264enc tune=zerolatency speed-preset=superfast bitrate={kbps} key-int-max={frame_rate} bframes=0 \
-             option-string=\"scenecut=0:min-keyint=1\""
-        ),
+        "x264enc" => {
+            let X264 { preset, options, buffer_ms } = match content {
+                Content::Talk => TALK,
+                Content::Slides => SLIDES,
+            };
+            format!(
+                "x264enc tune=zerolatency speed-preset={preset} bitrate={kbps} vbv-buf-capacity={buffer_ms} \
+                 key-int-max={frame_rate} bframes=0 option-string=\"scenecut=0:min-keyint=1{options}\""
+            )
+        }
         "vah264enc" => format!(
             "videoconvert ! vah264enc rate-control=cbr bitrate={kbps} key-int-max={frame_rate} b-frames=0 \
              ref-frames=1"
@@ -104,7 +126,7 @@ fn try_out(name: &str, target: Target, outbox: &Outbox) -> Result<(), String> {
 
 /// Times an encoder at 1280x720 on a picture with grain and motion: frames per second over about two seconds.
 pub fn measure(name: &str) -> Result<f32, String> {
-    let target = Target { width: 1280, height: 720, frame_rate: 30, kbps: 2500 };
+    let target = Target { width: 1280, height: 720, frame_rate: 30, kbps: 2500, content: Content::Talk };
     let probe = encode(name, target, 15)?;
     let frames = (2.0 * probe).clamp(15.0, 3000.0) as u32;
     encode(name, target, frames)
@@ -180,7 +202,7 @@ mod tests {
     #[test]
     fn an_encoder_is_found_by_trying_and_a_missing_one_is_passed_over() {
         gst::init().unwrap();
-        let target = Target { width: 320, height: 180, frame_rate: 30, kbps: 500 };
+        let target = Target { width: 320, height: 180, frame_rate: 30, kbps: 500, content: Content::Talk };
         let (ours, _theirs) = std::os::unix::net::UnixStream::pair().unwrap();
         let chosen = choose(target, &Outbox::start(ours)).unwrap();
         assert!(ENCODERS.contains(&chosen.as_str()));

@@ -50,6 +50,8 @@ pub struct FrameClock {
 /// What is remembered from tick to tick.
 struct Memory {
     state: SourceState,
+    /// The newest picture was the source's own.
+    seen: bool,
     samples: Vec<f32>,
     /// Frame of the next snapshot.
     snapshot: u64,
@@ -65,6 +67,7 @@ impl FrameClock {
         let mut memory = Memory {
             // Who has nothing but the slate has said so.
             state: if matches!(self.pictures, Pictures::None) { SourceState::VideoLost } else { SourceState::Starting },
+            seen: false,
             samples: Vec::new(),
             snapshot: first + rate / 5,
             heard: self.time.now_ns(),
@@ -97,21 +100,24 @@ impl FrameClock {
     }
 
     fn tick(&mut self, number: u64, due: u64, memory: &mut Memory) {
-        let picture = self.picture(number, due);
-        let seen = picture.is_some();
-        let picture = picture.unwrap_or_else(|| self.slate.picture());
-        if number >= memory.snapshot {
-            memory.snapshot = number + snapshot::EVERY * u64::from(self.target.frame_rate);
-            if let Some(snapshots) = &self.snapshots {
-                snapshots.take(&picture);
+        // What nobody is going to see is not even painted.
+        if self.program.wants(number) {
+            let picture = self.picture(number, due);
+            memory.seen = picture.is_some();
+            let picture = picture.unwrap_or_else(|| self.slate.picture());
+            if number >= memory.snapshot {
+                memory.snapshot = number + snapshot::EVERY * u64::from(self.target.frame_rate);
+                if let Some(snapshots) = &self.snapshots {
+                    snapshots.take(&picture);
+                }
             }
+            self.program.show(picture, number);
         }
-        self.program.show(picture, number);
         let heard = self.sound(number, memory);
         if heard {
             memory.heard = due;
         }
-        let state = match (seen, due.saturating_sub(memory.heard) < LOST_AFTER) {
+        let state = match (memory.seen, due.saturating_sub(memory.heard) < LOST_AFTER) {
             (false, _) => SourceState::VideoLost,
             (true, false) => SourceState::AudioLost,
             (true, true) => SourceState::Running,

@@ -1,5 +1,5 @@
-//! Watches how the encoders keep up and how hot the box is, and leaves rungs out before the last one suffers; what is to be left
-//! out when is decided in `media::shedding`.
+//! Watches how the encoders keep up and how hot the box is, and leaves rungs out before the last one suffers, and at last half of its
+//! frames; what is to be left out when is decided in `media::shedding`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,24 +15,23 @@ const LAST_SEGMENT: Duration = Duration::from_millis(2400);
 
 /// Watches a program of so many rungs until `stop`.
 pub fn watch(program: Arc<Program>, rungs: usize, stop: Arc<AtomicBool>, outbox: Outbox) {
-    if rungs < 2 {
-        return;
-    }
     std::thread::spawn(move || {
         let mut shedding = Shedding::new(rungs);
         let mut missing_before = 0;
         while !stop.load(Ordering::Relaxed) {
             std::thread::sleep(Duration::from_millis(LOOK_MS));
-            let (before, _) = shedding.out();
+            let (before, _) = shedding.without();
             let (waiting, missing) = program.backlog();
             let dropped = missing > std::mem::replace(&mut missing_before, missing);
             if !shedding.look(&Look { waiting, dropped, temperature: temperature() }) {
                 continue;
             }
-            let (left_out, reason) = shedding.out();
-            tracing::warn!(left_out, ?reason, "rungs are left out of the ladder");
-            outbox.send(FromWorker::LeftOut { renditions: left_out as u8, reason });
-            if left_out < before {
+            let (without, reason) = shedding.without();
+            tracing::warn!(?without, ?reason, "what is left out of the ladder has changed");
+            let left_out = without.rungs;
+            outbox.send(FromWorker::LeftOut { renditions: left_out as u8, half_rate: without.half_rate, reason });
+            program.halve_rate(without.half_rate);
+            if left_out <= before.rungs {
                 program.leave_out(left_out);
                 continue;
             }

@@ -165,6 +165,26 @@ fn time_of_day(unix_ms: i64) -> String {
     format!("{:02}:{:02}:{:02}.{:03}", ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000)
 }
 
+/// Paints a digit into a picture: where, how large, and how bright.
+#[cfg(test)]
+pub fn digit(
+    picture: &mut [u8],
+    layout: Layout,
+    (left, top): (usize, usize),
+    (wide, tall): (usize, usize),
+    digit: u8,
+    ink: u8,
+) {
+    let thick = (wide / 4).max(2);
+    for (x, y, w, h) in strokes(digit) {
+        let (across, down) = (left + x * (wide - thick) / 2, top + y * (tall - thick) / 4);
+        for row in down..down + h * (tall - thick) / 4 + thick {
+            let from = row * layout.luma_stride() + across;
+            picture[from..from + w * (wide - thick) / 2 + thick].fill(ink);
+        }
+    }
+}
+
 /// A character as strokes on a grid of 2 by 4: left, top, width, height.
 fn strokes(character: u8) -> Vec<(usize, usize, usize, usize)> {
     const SEGMENTS: [(usize, usize, usize, usize); 7] =

@@ -1,8 +1,8 @@
 //! The program pipeline: raw pictures and samples in, parts out. It is started once and never stops; what it shows is the
 //! frame clock's business. No queue in it: each rung, and the sound, is encoded in its own appsrc's thread.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use gst::prelude::*;
@@ -11,7 +11,9 @@ use super::link::Outbox;
 use super::meter::RATE;
 use super::rung::{self, Sink};
 use super::{Counters, raw_audio};
-use crate::media::fragment::{AudioFrame, Fragmenter};
+use crate::base::terms::Content;
+use crate::media::cadence::Cadence;
+use crate::media::fragment::{self, AudioFrame, Fragmenter};
 use crate::media::protocol::ErrorCode;
 use crate::media::rungs::Rung;
 
@@ -26,6 +28,8 @@ pub const FIRST: usize = 4096;
 pub struct Plan<'a> {
     /// The video encoder's element.
     pub encoder: &'a str,
+    /// What it is set for.
+    pub content: Content,
     /// Size of the pictures that are shown to it.
     pub width: u32,
     pub height: u32,
@@ -58,10 +62,8 @@ pub struct Program {
     frame_rate: u32,
     /// None in a programme without sound.
     audio: Option<gst_app::AppSrc>,
-    /// A keyframe was asked for.
-    key_wanted: AtomicBool,
-    /// Frame of the next keyframe: one each second, at the same instant in all rungs.
-    next_key: AtomicU64,
+    /// The same for all rungs.
+    cadence: Mutex<Cadence>,
     /// So many rungs, from the best on, are left out from the next keyframe on.
     left_out: AtomicUsize,
     outbox: Outbox,
@@ -104,8 +106,10 @@ impl Program {
             audio: plan.sound.map(|_| super::app_source(&pipeline, "samples")).transpose()?,
             frame_rate: plan.frame_rate,
             rungs,
-            key_wanted: AtomicBool::new(false),
-            next_key: AtomicU64::new(0),
+            cadence: Mutex::new(Cadence::new(
+                plan.frame_rate,
+                fragment::part_frames(plan.part_ms, plan.frame_rate * 1000),
+            )),
             left_out: AtomicUsize::new(0),
             outbox: outbox.clone(),
             pipeline,
@@ -143,29 +147,31 @@ impl Program {
         self.rungs.iter().try_for_each(|rung| rung.sink.go_on_air(before.take()))
     }
 
-    /// Shows `picture` at frame `number` of running time.
+    /// Whether frame `number` is going to be shown: else the picture before it stands for it.
+    pub fn wants(&self, number: u64) -> bool {
+        self.cadence().wants(number)
+    }
+
+    /// Shows `picture` at frame `number` of running time, unless the one before it stands for that frame.
     pub fn show(&self, mut picture: gst::Buffer, number: u64) {
+        let Some(shown) = self.cadence().show(number) else { return };
         let rate = u64::from(self.frame_rate);
         let time = |n: u64| gst::ClockTime::from_nseconds(n * 1_000_000_000 / rate);
         {
             let picture = picture.make_mut();
             picture.set_pts(time(number));
             picture.set_dts(gst::ClockTime::NONE);
-            picture.set_duration(time(number + 1) - time(number));
+            picture.set_duration(time(number + u64::from(shown.frames)) - time(number));
             picture.unset_flags(gst::BufferFlags::DISCONT);
-        }
-        let due = number >= self.next_key.load(Ordering::Relaxed);
-        let key = self.key_wanted.swap(false, Ordering::Relaxed) || due;
-        if key {
-            self.next_key.store(number + rate, Ordering::Relaxed);
         }
         let left_out = self.left_out.load(Ordering::Relaxed);
         for (index, rung) in self.rungs.iter().enumerate() {
-            if key {
+            if shown.key {
                 rung.turn(index >= left_out);
                 rung.keyframe();
             }
             if rung.on.load(Ordering::Relaxed) {
+                rung.sink.expect(number, shown.frames);
                 rung.pictures.push_buffer(picture.clone()).ok();
             }
         }
@@ -174,6 +180,11 @@ impl Program {
     /// Encodes all but so many rungs, from the best on, from the next keyframe on.
     pub fn leave_out(&self, rungs: usize) {
         self.left_out.store(rungs, Ordering::Relaxed);
+    }
+
+    /// Shows half as many pictures, each for twice as long, from the next part on; or all again.
+    pub fn halve_rate(&self, half: bool) {
+        self.cadence().want_half(half);
     }
 
     /// Frames that wait for each rung's encoder, and how many were thrown away so far.
@@ -191,7 +202,12 @@ impl Program {
 
     /// Makes the next frame a keyframe.
     pub fn keyframe(&self) {
-        self.key_wanted.store(true, Ordering::Relaxed);
+        self.cadence().want_key();
+    }
+
+    /// Whole at any time.
+    fn cadence(&self) -> MutexGuard<'_, Cadence> {
+        self.cadence.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Stops the pipeline and sends what is left; no part follows. Gives the best rung's timeline to whatever goes on air
@@ -212,15 +228,13 @@ impl Encoding {
         counters: &Arc<Counters>,
     ) -> Result<Self, String> {
         let sink = Arc::new(Sink::new(plan, number, outbox, counters));
+        let pictures = super::app_source(pipeline, &format!("pictures{number}"))?;
+        rung::give_way(&pictures, plan.rungs.len() - 1 - number);
         connect(pipeline, &format!("video{number}"), {
             let sink = Arc::clone(&sink);
             move |sample| sink.video(sample)
         })?;
-        Ok(Self {
-            pictures: super::app_source(pipeline, &format!("pictures{number}"))?,
-            sink,
-            on: AtomicBool::new(true),
-        })
+        Ok(Self { pictures, sink, on: AtomicBool::new(true) })
     }
 
     fn turn(&self, on: bool) {
@@ -314,3 +328,7 @@ where
     super::app_sink(pipeline, name)?.set_callbacks(callbacks.build());
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "program_tests.rs"]
+mod tests;

@@ -17,6 +17,7 @@ use super::snapshot::Snapshots;
 use super::still::Slate;
 use super::{Counters, MediaTime};
 use crate::base::clock;
+use crate::base::terms::Content;
 use crate::media::fragment::{Fragmenter, Tracks};
 use crate::media::passthrough::{Event, Passthrough};
 use crate::media::protocol::{ErrorCode, FromWorker, Init, SourceState};
@@ -406,9 +407,9 @@ impl Standby {
         let ready: Ready = Arc::new(LazyLock::new(Box::new(move || {
             let Maker { part_ms, outbox, counters } = maker;
             let encoder = encoder.get_or_init(|| encoder::choose(target, &outbox)).as_deref().map_err(String::clone)?;
-            let Target { width, height, frame_rate, kbps } = target;
+            let Target { width, height, frame_rate, kbps, content } = target;
             let rungs = &[Rung { width, height, kbps }];
-            let plan = Plan { encoder, width, height, frame_rate, rungs, sound, part_ms };
+            let plan = Plan { encoder, content, width, height, frame_rate, rungs, sound, part_ms };
             Ok(Arc::new(Program::stand_by(plan, slate.picture(), &outbox, &counters)?))
         })));
         let begun = Arc::clone(&ready);
@@ -461,7 +462,13 @@ fn slate_target(tracks: &Tracks) -> Target {
         0 => SLATE_RATE,
         milli => ((milli + 500) / 1000).clamp(10, SLATE_RATE),
     };
-    Target { width: tracks.video.width & !1, height: tracks.video.height & !1, frame_rate: rate, kbps: SLATE_KBPS }
+    Target {
+        width: tracks.video.width & !1,
+        height: tracks.video.height & !1,
+        frame_rate: rate,
+        kbps: SLATE_KBPS,
+        content: Content::Talk,
+    }
 }
 
 /// Silence like the sound that it stands in for: players take another rate or a new track badly.

@@ -1,9 +1,11 @@
 //! One rung of the program: from raw pictures of the program's size to its parts.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use gst::prelude::*;
 
 use super::encoder::{self, Target};
 use super::link::Outbox;
@@ -15,27 +17,49 @@ use crate::media::fragment::{self, AudioFrame, Fragmenter, Tracks, VideoFrame};
 use crate::media::h264::VideoConfig;
 use crate::media::protocol::FromWorker;
 
-/// Frames that may wait for the encoder before the oldest is left out.
+/// Frames that may wait for the encoder before the oldest is left out; for the last rung's, which is to lose none while the others
+/// are left out one by one.
 const BACKLOG: u32 = 15;
+const LAST_BACKLOG: u32 = 30;
+/// How much less of the processor the encoders of larger rungs ask for than those of the one below, where there is not enough:
+/// steps of niceness.
+const NICER: i32 = 4;
+/// Frames of which it is remembered how long they stand: more than can wait anywhere.
+const REMEMBERED: usize = 256;
 /// Frames that wait at the start for the sound's configuration: some seconds.
 const EARLY: usize = 150;
 
 /// The branch of the pipeline for rung `number` of the plan. Its ends are named `pictures` and `video`, with the number.
 pub fn line(plan: &Plan<'_>, number: usize) -> String {
-    let Plan { encoder, width, height, frame_rate, rungs, .. } = plan;
+    let Plan { encoder, content, width, height, frame_rate, rungs, .. } = plan;
     let rung = rungs[number];
-    let target = Target { width: rung.width, height: rung.height, frame_rate: *frame_rate, kbps: rung.kbps };
+    let backlog = if number + 1 == rungs.len() { LAST_BACKLOG } else { BACKLOG };
+    let target =
+        Target { width: rung.width, height: rung.height, frame_rate: *frame_rate, kbps: rung.kbps, content: *content };
     let scaled = if (rung.width, rung.height) == (*width, *height) {
         String::new()
     } else {
         format!("videoscale add-borders=false ! {} ! ", raw_video(rung.width, rung.height, *frame_rate))
     };
     format!(
-        " appsrc name=pictures{number} is-live=true format=time max-buffers={BACKLOG} max-bytes=0 leaky-type=downstream \
+        " appsrc name=pictures{number} is-live=true format=time max-buffers={backlog} max-bytes=0 leaky-type=downstream \
          caps=\"{}\" ! {scaled}{} ! video/x-h264,stream-format=avc,alignment=au ! appsink name=video{number} sync=false",
         raw_video(*width, *height, *frame_rate),
         encoder::description(encoder, target),
     )
+}
+
+/// Lets the encoder of a rung with so many below it give way to theirs, for as long as there is not enough of the processor: the last
+/// rung's frames are not to be late because of a larger one's. The encoder's own threads begin in that of its pictures, and are like it.
+pub fn give_way(pictures: &gst_app::AppSrc, below: usize) {
+    let Some(pad) = pictures.static_pad("src").filter(|_| below > 0) else { return };
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, _| {
+        // Of the calling thread alone, whatever its name says.
+        if let Err(error) = rustix::process::setpriority_process(None, NICER * below as i32) {
+            tracing::warn!(%error, "an encoder cannot be told to give way");
+        }
+        gst::PadProbeReturn::Remove
+    });
 }
 
 /// So much picture without any sound is too much, nanoseconds, if it stays so for [`SOUND_LATE`].
@@ -54,7 +78,10 @@ pub struct Sink {
     part_ms: u32,
     outbox: Outbox,
     counters: Arc<Counters>,
-    last_frame: AtomicU64,
+    /// Frames that were shown to the encoder, and for how many frames each stands.
+    shown: Mutex<VecDeque<(u64, u32)>>,
+    /// The frame that follows on what came last.
+    next_frame: AtomicU64,
     missing: AtomicU64,
 }
 
@@ -99,7 +126,8 @@ impl Sink {
             part_ms: plan.part_ms,
             outbox: outbox.clone(),
             counters: Arc::clone(counters),
-            last_frame: AtomicU64::new(u64::MAX),
+            shown: Mutex::default(),
+            next_frame: AtomicU64::new(u64::MAX),
             missing: AtomicU64::new(0),
         }
     }
@@ -111,7 +139,25 @@ impl Sink {
 
     /// What comes next does not follow on what came last.
     pub fn begin_again(&self) {
-        self.last_frame.store(u64::MAX, Ordering::Relaxed);
+        self.next_frame.store(u64::MAX, Ordering::Relaxed);
+    }
+
+    /// A picture is about to be shown to the encoder: frame `number`, which stands for so many.
+    pub fn expect(&self, number: u64, frames: u32) {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        if shown.len() == REMEMBERED {
+            shown.pop_front();
+        }
+        shown.push_back((number, frames));
+    }
+
+    /// For how many frames the picture stands that was shown at `number`.
+    fn stands_for(&self, number: u64) -> u32 {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        while shown.front().is_some_and(|(before, _)| *before < number) {
+            shown.pop_front();
+        }
+        shown.pop_front_if(|(known, _)| *known == number).map_or(1, |(_, frames)| frames)
     }
 
     /// See [`super::program::Program::stand_by`].
@@ -145,10 +191,11 @@ impl Sink {
         let number = |ns: u64| (u128::from(ns) * u128::from(rate) + 500_000_000) / 1_000_000_000;
         let ticks = |n: u128| (n * u128::from(clock::TIMESCALE) / u128::from(rate)) as u64;
         let (shown, decoded) = (number(pts), number(dts));
+        let frames = self.stands_for(decoded as u64);
         let frame = VideoFrame {
             decode: ticks(decoded),
             composition: (ticks(shown) as i64 - ticks(decoded) as i64) as i32,
-            expected: (ticks(decoded + 1) - ticks(decoded)) as u32,
+            expected: (ticks(decoded + u128::from(frames)) - ticks(decoded)) as u32,
             key: !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT),
             data,
         };
@@ -162,7 +209,7 @@ impl Sink {
         if self.has_sound && state.fragmenter.is_some() {
             state.check_sound()?;
         }
-        self.count(decoded as u64, frame.data.len());
+        self.count(decoded as u64, frames, frame.data.len());
         match &mut state.fragmenter {
             Some(fragmenter) => self.deliver(fragmenter, frame)?,
             None if state.early_video.len() < EARLY => state.early_video.push(frame),
@@ -192,9 +239,9 @@ impl Sink {
     }
 
     /// Frames that the clock gave and the encoder did not are holes in the numbers.
-    fn count(&self, number: u64, bytes: usize) {
-        let last = self.last_frame.swap(number, Ordering::Relaxed);
-        let missing = if last == u64::MAX { 0 } else { number.saturating_sub(last.saturating_add(1)) };
+    fn count(&self, number: u64, frames: u32, bytes: usize) {
+        let next = self.next_frame.swap(number + u64::from(frames), Ordering::Relaxed);
+        let missing = number.saturating_sub(next);
         self.missing.fetch_add(missing, Ordering::Relaxed);
         self.counters.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         if self.last {

@@ -65,11 +65,12 @@ fn plain(target: Target) -> gst::Buffer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::terms::Content;
 
     #[test]
     fn the_slate_is_a_whole_picture_with_words() {
         gst::init().unwrap();
-        let target = Target { width: 640, height: 360, frame_rate: 30, kbps: 0 };
+        let target = Target { width: 640, height: 360, frame_rate: 30, kbps: 0, content: Content::Talk };
         let layout = Layout { width: 640, height: 360 };
         let slate = draw(target).unwrap();
         assert_eq!(slate.size(), layout.size());

@@ -82,6 +82,7 @@ impl Running {
             height: best.height,
             frame_rate: capture.frame_rate.clamp(5, 60),
             kbps: best.kbps,
+            content: capture.content,
         };
         if let VideoInput::EncodingCamera(id) = capture.video {
             return Self::encoding_camera(id, capture.audio, target, capture.part_ms, time, outbox);
@@ -92,6 +93,7 @@ impl Running {
         tracing::info!(encoder, "encoding");
         let plan = Plan {
             encoder: &encoder,
+            content: target.content,
             width: target.width,
             height: target.height,
             frame_rate: target.frame_rate,

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::base::clock;
 use crate::base::config::Config;
+use crate::base::terms::Content;
 use crate::broadcast::calibration::{self, EncoderSpeed};
 use crate::library::Library;
 use crate::library::layout::Layout;
@@ -154,6 +155,7 @@ async fn try_own_h264(camera: &Device) -> Option<Finding> {
         video: VideoInput::EncodingCamera(camera.id.clone()),
         audio: AudioInput::Silence,
         rungs: vec![Rung { width: wanted.width, height: wanted.height, kbps: 2500 }],
+        content: Content::Talk,
         frame_rate: wanted.frame_rate,
         part_ms: 200,
     });

@@ -83,9 +83,15 @@ pub struct Cut {
 /// The part target, in 90 kHz ticks, for parts of about `part_ms` at a constant rate: the nearest whole number of
 /// frames, at least one.
 pub fn part_target(part_ms: u32, frame_rate_milli: u32) -> u32 {
+    let frames = u64::from(part_frames(part_ms, frame_rate_milli));
     let rate = u64::from(frame_rate_milli.max(1));
-    let frames = ((u64::from(part_ms) * rate + 500_000) / 1_000_000).max(1);
     (frames * u64::from(TIMESCALE) * 1000).div_ceil(rate).min(u64::from(u32::MAX)) as u32
+}
+
+/// How many frames that is.
+pub fn part_frames(part_ms: u32, frame_rate_milli: u32) -> u32 {
+    let rate = u64::from(frame_rate_milli.max(1));
+    ((u64::from(part_ms) * rate + 500_000) / 1_000_000).clamp(1, u64::from(u32::MAX)) as u32
 }
 
 /// The parts' cutter.

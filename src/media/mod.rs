@@ -1,6 +1,7 @@
 //! Pure media logic: no clock, no file, no socket, no GStreamer. Bytes in, bytes and facts out.
 
 pub mod aac;
+pub mod cadence;
 pub mod camera;
 pub mod captions;
 pub mod collate;

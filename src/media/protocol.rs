@@ -13,9 +13,10 @@ use sha2::{Digest, Sha256};
 
 use super::rungs::Rung;
 use super::shedding::Reason;
+use crate::base::terms::Content;
 
 /// Raised with every change to a message.
-pub const VERSION: u16 = 6;
+pub const VERSION: u16 = 7;
 
 /// H.264 encoders of GStreamer that are tried, hardware first; the last is [`SOFTWARE_ENCODER`].
 pub const ENCODERS: [&str; 4] = ["v4l2h264enc", "vah264enc", "vaapih264enc", SOFTWARE_ENCODER];
@@ -107,6 +108,8 @@ pub struct Sheet {
 pub struct Capture {
     pub video: VideoInput,
     pub audio: AudioInput,
+    /// How to encode it.
+    pub content: Content,
     /// What to encode, best first, of even sizes; numbers of renditions count from 0 in this order.
     pub rungs: Vec<Rung>,
     /// Frames per second, 5 to 60.
@@ -191,9 +194,10 @@ pub enum FromWorker {
     /// The source's condition changed.
     State(SourceState),
     /// So many renditions, from the best on, are left out from the next keyframe on, because the box cannot carry them; none
-    /// when it can again.
+    /// when it can again. With `half_rate` it cannot carry the last one either: it has half as many frames.
     LeftOut {
         renditions: u8,
+        half_rate: bool,
         reason: Option<Reason>,
     },
     /// How long a file says that it lasts, milliseconds.

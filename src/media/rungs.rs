@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::config::Config;
+use crate::base::terms::Content;
 
 /// Heights that are cut from a higher picture, lines.
 const LOWER: [u32; 3] = [720, 480, 240];
@@ -14,6 +15,11 @@ const SHARE: f64 = 0.6;
 
 /// Bit rate of the sound, kbit/s.
 const SOUND_KBPS: u64 = 128;
+
+/// Most frames a second of *Slides*: nothing moves that must be smooth, and each frame has the more bits.
+const SLIDES_RATE: u32 = 15;
+/// Frames of *Talk* that cost an encoder as much as one of *Slides*, at most.
+const SLIDES_EFFORT: u32 = 2;
 
 /// One rung that an encoder makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,11 +49,25 @@ pub fn planned(config: &Config) -> Vec<Rung> {
     if config.ladder { rungs(best) } else { vec![best] }
 }
 
-/// Those of `rungs` that a machine carries which encodes `speed` frames of 1280x720 a second: the smallest in any case, then from
-/// the best down what fits into [`SHARE`]. All of them where the speed is not known.
-pub fn carried(rungs: Vec<Rung>, frame_rate: u32, speed: Option<f32>) -> Vec<Rung> {
+/// Frames a second of what is captured at `frame_rate` for this content.
+pub fn frame_rate(content: Content, frame_rate: u32) -> u32 {
+    match content {
+        Content::Talk => frame_rate,
+        Content::Slides => frame_rate.min(SLIDES_RATE),
+    }
+}
+
+/// Those of `rungs`, captured at `frame_rate` for this content, that a machine carries which encodes `speed` frames of *Talk* at
+/// 1280x720 a second: the smallest in any case, then from the best down what fits into [`SHARE`]. All of them where the speed is not
+/// known.
+pub fn carried(rungs: Vec<Rung>, content: Content, frame_rate: u32, speed: Option<f32>) -> Vec<Rung> {
     let (Some(speed), Some(smallest)) = (speed, rungs.last().copied()) else { return rungs };
-    let cost = |rung: &Rung| f64::from(rung.width * rung.height) / f64::from(1280 * 720) * f64::from(frame_rate);
+    let effort = match content {
+        Content::Talk => 1,
+        Content::Slides => SLIDES_EFFORT,
+    };
+    let rate = f64::from(self::frame_rate(content, frame_rate) * effort);
+    let cost = |rung: &Rung| f64::from(rung.width * rung.height) / f64::from(1280 * 720) * rate;
     let mut left = f64::from(speed) * SHARE - cost(&smallest);
     let mut fits = |rung: &Rung| {
         let enough = cost(rung) <= left;
@@ -133,7 +153,13 @@ mod tests {
     fn a_slow_machine_keeps_the_smallest_and_the_best_that_fits() {
         let heights = |speed| {
             let rungs = rungs(Rung { width: 1280, height: 720, kbps: 2500 });
-            carried(rungs, 30, speed).into_iter().map(|rung| rung.height).collect::<Vec<_>>()
+            let talk = carried(rungs.clone(), Content::Talk, 30, speed);
+            assert_eq!(
+                carried(rungs, Content::Slides, 30, speed),
+                talk,
+                "half as many frames, each at most twice as dear"
+            );
+            talk.into_iter().map(|rung| rung.height).collect::<Vec<_>>()
         };
         assert_eq!(heights(None), [720, 480, 240]);
         assert_eq!(heights(Some(300.0)), [720, 480, 240]);
@@ -141,6 +167,11 @@ mod tests {
         assert_eq!(heights(Some(60.0)), [720, 240]);
         assert_eq!(heights(Some(40.0)), [480, 240]);
         assert_eq!(heights(Some(2.0)), [240]);
+        // One that captures no more than fifteen frames a second has none to spare for text.
+        let rungs = rungs(Rung { width: 1280, height: 720, kbps: 2500 });
+        let carried = |content| carried(rungs.clone(), content, 15, Some(40.0)).len();
+        assert_eq!((carried(Content::Talk), carried(Content::Slides)), (3, 2));
+        assert_eq!(frame_rate(Content::Slides, 10), 10);
     }
 
     #[test]

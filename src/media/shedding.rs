@@ -1,9 +1,9 @@
 //! What a box can carry at this moment: which rungs are encoded, decided from how late the encoders are. Pure: it is told what is
 //! seen each [`LOOK_MS`], and says what changes.
 //!
-//! Rungs go from the most expensive down, one at a time, and come back one at a time from the cheapest up, into the ladder that was
-//! left. A ladder that could not be carried is not tried again before a minute is over, and each time it fails in its first minute
-//! the wait doubles. The last rung always stays.
+//! Steps down are taken one at a time: the rungs from the most expensive on, then half of the last one's frames. They are taken back one
+//! at a time in the other order, into the ladder that was left. What could not be carried is not tried again before a minute is over,
+//! and each time it fails in its first minute the wait doubles. The last rung always stays.
 
 /// Milliseconds between two looks.
 pub const LOOK_MS: u64 = 250;
@@ -46,12 +46,21 @@ pub struct Look {
     pub temperature: Option<f32>,
 }
 
+/// What is done without.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Without {
+    /// So many rungs, from the best on.
+    pub rungs: usize,
+    /// Half of the frames of the last one, which alone is left.
+    pub half_rate: bool,
+}
+
 /// Decides for a ladder of some rungs.
 #[derive(Debug)]
 pub struct Shedding {
     rungs: usize,
-    /// Rungs that are left out, from the best on.
-    out: usize,
+    /// Steps that are taken: one for each rung but the last, and one for half of its frames.
+    steps: usize,
     reason: Option<Reason>,
     late_looks: u32,
     now_ms: u64,
@@ -65,8 +74,8 @@ pub struct Shedding {
 impl Shedding {
     pub fn new(rungs: usize) -> Shedding {
         Shedding {
-            rungs,
-            out: 0,
+            rungs: rungs.max(1),
+            steps: 0,
             reason: None,
             late_looks: 0,
             now_ms: 0,
@@ -76,20 +85,21 @@ impl Shedding {
         }
     }
 
-    /// How many rungs are left out, from the best on, and why.
-    pub fn out(&self) -> (usize, Option<Reason>) {
-        (self.out, self.reason)
+    /// What is done without, and why.
+    pub fn without(&self) -> (Without, Option<Reason>) {
+        let rungs = self.steps.min(self.rungs - 1);
+        (Without { rungs, half_rate: self.steps > rungs }, self.reason)
     }
 
     /// Takes a look; whether anything changes.
     pub fn look(&mut self, look: &Look) -> bool {
         self.now_ms += LOOK_MS;
-        let running = look.waiting.iter().skip(self.out);
+        let running = look.waiting.iter().skip(self.without().0.rungs);
         let late = look.dropped || running.clone().any(|waiting| *waiting >= LATE);
         self.late_looks = if late { self.late_looks + 1 } else { 0 };
         let since = self.changed_ms.map_or(u64::MAX, |changed| self.now_ms - changed);
         let hot = look.temperature.is_some_and(|degrees| degrees >= HOT);
-        let may_shed = self.out + 1 < self.rungs;
+        let may_shed = self.steps < self.rungs;
         if may_shed && self.late_looks >= LATE_LOOKS && since >= SETTLE_MS {
             return self.shed(Reason::Busy, since);
         }
@@ -98,11 +108,11 @@ impl Shedding {
         }
         let calm = running.max().is_none_or(|waiting| *waiting <= 1);
         let cool = look.temperature.is_none_or(|degrees| degrees <= COOL);
-        if self.out > 0 && calm && cool && self.late_looks == 0 && since >= self.wait_ms {
+        if self.steps > 0 && calm && cool && self.late_looks == 0 && since >= self.wait_ms {
             self.bring_back();
             return true;
         }
-        if self.out == 0 && since >= PROBATION_MS {
+        if self.steps == 0 && since >= PROBATION_MS {
             self.wait_ms = WAIT_MS;
         }
         false
@@ -113,7 +123,7 @@ impl Shedding {
         if self.brought_back && since < PROBATION_MS {
             self.wait_ms = (self.wait_ms * 2).min(LONGEST_WAIT_MS);
         }
-        self.out += 1;
+        self.steps += 1;
         self.reason = Some(reason);
         self.late_looks = 0;
         self.changed_ms = Some(self.now_ms);
@@ -122,8 +132,8 @@ impl Shedding {
     }
 
     fn bring_back(&mut self) {
-        self.out -= 1;
-        if self.out == 0 {
+        self.steps -= 1;
+        if self.steps == 0 {
             self.reason = None;
         }
         self.changed_ms = Some(self.now_ms);
@@ -145,6 +155,10 @@ mod tests {
         Look { waiting: vec![LATE; rungs], ..Look::default() }
     }
 
+    fn without(rungs: usize, half_rate: bool) -> Without {
+        Without { rungs, half_rate }
+    }
+
     /// Looks until something changes; the milliseconds that took.
     fn until_change(shedding: &mut Shedding, look: &Look, at_most_ms: u64) -> u64 {
         let begin = shedding.now_ms;
@@ -159,14 +173,27 @@ mod tests {
         let mut shedding = Shedding::new(3);
         (0..400).for_each(|_| assert!(!shedding.look(&calm(3))));
         assert!(until_change(&mut shedding, &late(3), 1000) <= 1000);
-        assert_eq!(shedding.out(), (1, Some(Reason::Busy)));
+        assert_eq!(shedding.without(), (without(1, false), Some(Reason::Busy)));
         assert!(until_change(&mut shedding, &late(3), 5000) >= SETTLE_MS);
-        assert_eq!(shedding.out(), (2, Some(Reason::Busy)));
+        assert_eq!(shedding.without(), (without(2, false), Some(Reason::Busy)));
+        assert!(until_change(&mut shedding, &late(3), 5000) >= SETTLE_MS);
+        assert_eq!(shedding.without(), (without(2, true), Some(Reason::Busy)));
         (0..400).for_each(|_| assert!(!shedding.look(&late(3)), "the last one stays"));
         assert!(until_change(&mut shedding, &calm(3), 61_000) >= LOOK_MS);
-        assert_eq!(shedding.out().0, 1);
+        assert_eq!(shedding.without().0, without(2, false), "first all frames of the last one");
         assert!(until_change(&mut shedding, &calm(3), 61_000) >= WAIT_MS);
-        assert_eq!(shedding.out(), (0, None));
+        assert_eq!(shedding.without().0, without(1, false));
+        assert!(until_change(&mut shedding, &calm(3), 61_000) >= WAIT_MS);
+        assert_eq!(shedding.without(), (without(0, false), None));
+    }
+
+    #[test]
+    fn a_single_rung_has_its_frames_halved_at_once() {
+        let mut shedding = Shedding::new(1);
+        assert!(until_change(&mut shedding, &late(1), 1000) <= 1000);
+        assert_eq!(shedding.without(), (without(0, true), Some(Reason::Busy)));
+        assert!(until_change(&mut shedding, &calm(1), 61_000) >= WAIT_MS);
+        assert_eq!(shedding.without(), (without(0, false), None));
     }
 
     #[test]
@@ -190,27 +217,31 @@ mod tests {
         let mut shedding = Shedding::new(3);
         let at = |temperature| Look { temperature: Some(temperature), ..calm(3) };
         until_change(&mut shedding, &at(85.0), 1000);
-        assert_eq!(shedding.out(), (1, Some(Reason::Hot)));
+        assert_eq!(shedding.without(), (without(1, false), Some(Reason::Hot)));
         (0..400).for_each(|_| assert!(!shedding.look(&at(75.0)), "neither hot nor cool"));
         until_change(&mut shedding, &at(60.0), 61_000);
-        assert_eq!(shedding.out(), (0, None));
+        assert_eq!(shedding.without(), (without(0, false), None));
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
-        /// Whatever is seen: one rung at a time, the last one stays, no ladder twice a minute.
+        /// Whatever is seen: one step at a time, the last rung stays, its frames are halved after all others have gone, and nothing is
+        /// tried twice a minute.
         #[test]
         fn it_never_flutters(looks in prop::collection::vec((0u32..12, prop::bool::weighted(0.1), 40f32..90.0, 1usize..60), 1..200)) {
             let mut shedding = Shedding::new(4);
-            let mut left = [None::<u64>; 4];
+            let mut left = [None::<u64>; 5];
             for (waiting, dropped, temperature, times) in looks {
                 let look = Look { waiting: vec![waiting; 4], dropped, temperature: Some(temperature) };
                 for _ in 0..times {
-                    let before = shedding.out().0;
+                    let steps = |(without, _): (Without, _)| without.rungs + usize::from(without.half_rate);
+                    let before = steps(shedding.without());
                     let changed = shedding.look(&look);
-                    let after = shedding.out().0;
+                    let now = shedding.without().0;
+                    let after = steps(shedding.without());
                     prop_assert_eq!(changed, before != after);
-                    prop_assert!(after < 4 && before.abs_diff(after) <= 1);
+                    prop_assert!(now.rungs < 4 && before.abs_diff(after) <= 1);
+                    prop_assert!(!now.half_rate || now.rungs == 3);
                     if after > before {
                         left[before] = Some(shedding.now_ms);
                     }

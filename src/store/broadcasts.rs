@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, params, params_from_i
 
 use super::edits;
 use crate::accounts::permission::Audience;
-use crate::base::terms::{BroadcastState, SourceKind};
+use crate::base::terms::{BroadcastState, Content, SourceKind};
 
 /// One row, all but the thumbnail.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +33,8 @@ pub struct Broadcast {
     pub base_ns: i64,
     /// Source id of the microphone that was chosen; none for the camera's own.
     pub microphone: Option<String>,
+    /// How its picture is encoded, unless it is passed through.
+    pub content: Content,
     /// 90 kHz ticks of media, of an edited recording those that are shown; final once ended.
     pub duration: u64,
     /// Not all of it is shown.
@@ -81,6 +83,7 @@ impl Broadcast {
             boot_id: None,
             base_ns: 0,
             microphone: None,
+            content: Content::Talk,
             duration: 0,
             edited: false,
             gaps: 0,
@@ -99,6 +102,7 @@ impl Broadcast {
 const COLUMNS: &str = "b.id, b.title, b.description, b.tags, b.audience, b.pin, b.state, b.failure, b.source, b.source_kind, \
     b.account_id, b.stream_key_id, b.created_at, b.started_at, b.ended_at, b.epoch_us, coalesce(b.edited, b.duration), b.gaps, b.size, \
     b.hidden, b.trashed_at, b.thumbnail IS NOT NULL, b.pinned, b.recorded, b.aged_from, b.boot_id, b.base_ns, b.microphone, \
+    b.content, \
     EXISTS (SELECT 1 FROM captions t WHERE t.broadcast_id = b.id), b.edited IS NOT NULL";
 
 fn from_row(row: &Row<'_>) -> Result<Broadcast> {
@@ -132,8 +136,9 @@ fn from_row(row: &Row<'_>) -> Result<Broadcast> {
         boot_id: row.get(25)?,
         base_ns: row.get::<_, Option<i64>>(26)?.unwrap_or(0),
         microphone: row.get(27)?,
-        captioned: row.get(28)?,
-        edited: row.get(29)?,
+        content: term(row, 28, Content::parse)?,
+        captioned: row.get(29)?,
+        edited: row.get(30)?,
     })
 }
 
@@ -146,8 +151,8 @@ fn term<T>(row: &Row<'_>, index: usize, parse: fn(&str) -> Option<T>) -> Result<
 pub fn insert(connection: &Connection, broadcast: &Broadcast) -> Result<()> {
     connection.execute(
         "INSERT INTO broadcasts (id, title, description, tags, audience, pin, state, source, source_kind, account_id,
-             stream_key_id, created_at, started_at, epoch_us, recorded, boot_id, base_ns, microphone)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+             stream_key_id, created_at, started_at, epoch_us, recorded, boot_id, base_ns, microphone, content)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
         params![
             broadcast.id,
             broadcast.title,
@@ -167,6 +172,7 @@ pub fn insert(connection: &Connection, broadcast: &Broadcast) -> Result<()> {
             broadcast.boot_id,
             broadcast.base_ns,
             broadcast.microphone,
+            broadcast.content.as_str(),
         ],
     )?;
     Ok(())

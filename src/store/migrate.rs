@@ -21,6 +21,7 @@ const SCRIPTS: &[M<'static>] = &[
     M::up(include_str!("../../migrations/0009_imports_go_on.sql")),
     M::up(include_str!("../../migrations/0010_edits.sql")),
     M::up(include_str!("../../migrations/0011_ladders.sql")),
+    M::up(include_str!("../../migrations/0012_content.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(SCRIPTS);
 

@@ -14,11 +14,12 @@ use super::events::{self, CHECK_EVERY, Events};
 use super::guard::Broadcaster;
 use super::media::{self, RenditionFile};
 use super::renditions::Folder;
-use crate::base::terms::BroadcastState;
+use crate::base::terms::{BroadcastState, Content};
 use crate::broadcast::Studio;
 use crate::broadcast::actor::{Live, Wellbeing};
 use crate::broadcast::program::Program;
 use crate::broadcast::source::Source;
+use crate::broadcast::studio::Asked;
 use crate::library::Library;
 use crate::media::playlist;
 use crate::people::{Accounts, Session};
@@ -37,6 +38,14 @@ pub fn configure(config: &mut ServiceConfig) {
 struct Choice {
     source: Option<String>,
     microphone: Option<String>,
+    content: Option<String>,
+}
+
+impl Choice {
+    /// What is no content is no wish.
+    fn asked(&self) -> Asked<'_> {
+        Asked { microphone: self.microphone.as_deref(), content: self.content.as_deref().and_then(Content::parse) }
+    }
 }
 
 /// Starts the source if it does not run yet, and waits for its picture.
@@ -46,7 +55,7 @@ async fn preview(
     source: Path<String>,
     choice: Query<Choice>,
 ) -> Result<HttpResponse, Problem> {
-    let program = studio.preview(&source, choice.microphone.as_deref())?;
+    let program = studio.preview(&source, choice.asked())?;
     let variants = media::live_variants(&program.preview, &program).await?;
     Ok(media::playlist_response(playlist::multivariant(&variants), media::NO_STORE))
 }
@@ -60,7 +69,7 @@ async fn preview_file(
     let (source, folder, file) = path.into_inner();
     let folder = Folder::parse(&folder).ok_or_else(Problem::not_found)?;
     let file = RenditionFile::parse(&file).ok_or_else(Problem::not_found)?;
-    let program = studio.preview(&source, None)?;
+    let program = studio.preview(&source, Asked::default())?;
     // A program that was started anew has other bytes under the same names: nobody may keep them.
     let answer = media::from_windows(&request, &program.preview, folder, file, &source, media::NO_STORE).await?;
     answer.ok_or_else(Problem::not_found)
@@ -93,7 +102,7 @@ pub struct OnAir {
     pub health: Wellbeing,
     /// Lines of the best picture that viewers get at present, where the box cannot carry all.
     pub most_lines: Option<u32>,
-    /// Why there is no picture or no sound: a word of the catalogue's problems.
+    /// Why there is no picture or no sound, or only half of the frames: a word of the catalogue's problems.
     pub reason: Option<&'static str>,
     /// False: there was no room, so nothing of it is kept.
     pub recorded: bool,
@@ -107,12 +116,12 @@ async fn studio_events(
     library: Data<Library>,
     choice: Query<Choice>,
 ) -> Result<HttpResponse, Problem> {
-    let Choice { source, microphone } = choice.into_inner();
-    if let Some(source) = &source
-        && let Err(error) = studio.preview(source, microphone.as_deref())
+    if let Some(source) = &choice.source
+        && let Err(error) = studio.preview(source, choice.asked())
     {
         tracing::debug!(source, %error, "not there yet");
     }
+    let source = choice.into_inner().source;
     Ok(events::stream(move |events| async move {
         tokio::select! {
             () = tell_status(&events, &studio, &library) => {}

@@ -18,9 +18,9 @@ export class Preview {
   }
 
   /** Shows another source; `running` of the events tells when there is something to play. */
-  choose(source, microphone) {
-    if (source === this.source && microphone === this.microphone) return;
-    Object.assign(this, { source, microphone, picture: false, loudest: -Infinity });
+  choose(source, microphone, content) {
+    if (source === this.source && microphone === this.microphone && content === this.content) return;
+    Object.assign(this, { source, microphone, content, picture: false, loudest: -Infinity });
     this.player?.destroy();
     this.player = null;
     this.meter.clear();
@@ -30,8 +30,9 @@ export class Preview {
   }
 
   play() {
-    const which = this.microphone ? `?microphone=${encodeURIComponent(this.microphone)}` : '';
-    const src = `/studio/preview/${encodeURIComponent(this.source)}/main.m3u8${which}`;
+    const { microphone, content } = this;
+    const which = new URLSearchParams({ ...(microphone ? { microphone } : {}), ...(content ? { content } : {}) });
+    const src = `/studio/preview/${encodeURIComponent(this.source)}/main.m3u8?${which}`;
     this.player = createPlayer(this.video, { src, worker: this.root.dataset.worker, live: true, liveSync: 0.6, bufferBehind: 5 });
     this.player.start();
   }

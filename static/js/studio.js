@@ -55,6 +55,8 @@ function checks(connected) {
 // Sources
 
 const chosen = () => one('input[name=source]:checked', form)?.value;
+/** People or screen text. */
+const shown = () => one('input[name=content]:checked', form)?.value ?? '';
 
 function drawSources(sources) {
   const list = one('[data-sources]');
@@ -64,6 +66,7 @@ function drawSources(sources) {
     const row = known.get(source.id) ?? list.appendChild(sourceRow(source.id));
     put(row.children[1].children[0], source.label || texts.testLabel);
     put(row.children[1].children[1], aboutSource(source));
+    row.toggleAttribute('data-untouched', source.needs_no_encoding);
     drawMicrophones(source);
   }
   show(one('[data-no-sources]'), sources.length === 0);
@@ -108,9 +111,12 @@ function choose() {
   const onAir = [...airs.values()][0];
   const source = form.hidden ? onAir?.dataset.source : chosen();
   offerMicrophones(source);
+  // What is sent as it is, is as it is.
+  show(one('[data-contents]'), !one('input[name=source]:checked', form)?.closest('[data-source]')?.hasAttribute('data-untouched'));
   const microphone = form.hidden ? '' : microphones.value;
-  preview.choose(source, microphone);
-  follow(source ?? '', microphone);
+  const content = form.hidden ? '' : shown();
+  preview.choose(source, microphone, content);
+  follow(source ?? '', microphone, content);
 }
 
 /** Two cameras may offer the same microphone, so options are told apart by themselves and not by their values. */
@@ -124,8 +130,8 @@ function offerMicrophones(source) {
   else microphones.selectedIndex = -1;
 }
 
-function follow(source, microphone) {
-  const which = new URLSearchParams({ source, ...(microphone ? { microphone } : {}) }).toString();
+function follow(source, microphone, content) {
+  const which = new URLSearchParams({ source, ...(microphone ? { microphone } : {}), ...(content ? { content } : {}) }).toString();
   if (which === heard) return;
   heard = which;
   stopListening?.();
@@ -271,13 +277,13 @@ form.addEventListener('submit', async (event) => {
   clearProblems();
   busy(true);
   show(one('[data-done]'), false);
-  const { source, microphone, title, description, audience } = Object.fromEntries(new FormData(form));
+  const { source, microphone, content, title, description, audience } = Object.fromEntries(new FormData(form));
   // The answer to there being no room; the large button asks again.
   const answer = event.submitter?.name;
   const record = answer === 'record' ? 'if_room' : 'required';
   try {
     if (answer === 'free_trash') await call('DELETE', '/api/v1/trash');
-    const made = await call('POST', '/api/v1/broadcasts', { source, title, description, audience, record, ...(microphone ? { microphone } : {}) });
+    const made = await call('POST', '/api/v1/broadcasts', { source, title, description, audience, record, content, ...(microphone ? { microphone } : {}) });
     another = false;
     form.hidden = true;
     begun = made.id;
@@ -291,7 +297,7 @@ form.addEventListener('submit', async (event) => {
   }
 });
 
-form.addEventListener('change', (event) => { if (['source', 'microphone'].includes(event.target.name)) choose(); });
+form.addEventListener('change', (event) => { if (['source', 'microphone', 'content'].includes(event.target.name)) choose(); });
 
 one('[data-no-room-cancel]').addEventListener('click', (event) => {
   event.preventDefault();

@@ -8,6 +8,7 @@
 //            frame, from End to a playable recording; how far behind the studio's preview is
 //   import   seconds that a film takes that is passed on, and one that is encoded, against ffmpeg with the same settings; from dropping
 //            a file into the folder to its first frame in Chromium; smaller renditions of a recording, against one ffmpeg
+//   steady   what the last rung of a ladder loses in half a minute, or in ten with steady=600; then what happens when cores are taken away
 //   memory   of the server and its worker, with 200 viewers
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdtempSync, renameSync, writeFileSync, rmSync } from 'node:fs';
@@ -18,6 +19,7 @@ import { chromium } from 'playwright-core';
 import { cpuSeconds, memoryMb, quantile, sleep, start, stop, tree, until } from './processes.mjs';
 import { notes, publish, takeNotes } from './picture.mjs';
 import { goLive, nginx, siaran } from './servers.mjs';
+import { steady } from './steady.mjs';
 import { listed, mediaPlaylist, viewers } from './viewers.mjs';
 
 const HLS = fileURLToPath(new URL('../../static/node_modules/hls.js/dist/hls.min.js', import.meta.url));
@@ -332,11 +334,13 @@ async function afterwards(ffmpeg, file) {
   await ours.end();
 }
 
-const PARTS = { latency, encode, ladder, serve, start: startAndEnd, import: imports, memory };
+const PARTS = { latency, encode, ladder, serve, start: startAndEnd, import: imports, steady: (seconds = WATCHED_S) => steady(say, seconds), memory };
+/** Those that take a number of seconds. */
+const TIMED = ['latency', 'steady'];
 const wanted = new Map(process.argv.slice(2).map((argument) => argument.split('=')));
 for (const [name, seconds] of wanted) {
-  if (name in PARTS && (seconds === undefined || (name === 'latency' && Number(seconds) > 0))) continue;
-  console.error(`bench: there is no part ${name}${seconds === undefined ? '' : ` of ${seconds} s`}; there are ${Object.keys(PARTS).join(', ')}, and latency=SECONDS`);
+  if (name in PARTS && (seconds === undefined || (TIMED.includes(name) && Number(seconds) > 0))) continue;
+  console.error(`bench: there is no part ${name}${seconds === undefined ? '' : ` of ${seconds} s`}; there are ${Object.keys(PARTS).join(', ')}, and ${TIMED.map((timed) => `${timed}=SECONDS`).join(', ')}`);
   process.exit(2);
 }
 for (const [name, part] of Object.entries(PARTS)) {

@@ -42,7 +42,7 @@ export async function siaran({ ladder = false } = {}) {
     await page.press('[name=password]', 'Enter');
     await page.waitForURL((url) => !url.pathname.startsWith('/login'));
   };
-  return { http, rtmp, api, signIn, data, pid: child.pid, end: () => stop(child) };
+  return { http, rtmp, api, token: () => token, signIn, data, pid: child.pid, end: () => stop(child) };
 }
 
 /** A public broadcast of the test pattern, on air with some segments. */

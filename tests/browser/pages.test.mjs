@@ -192,6 +192,26 @@ test('the studio listens to the microphone that is chosen', async () => {
   await context.close();
 });
 
+test('slides are chosen in the studio, seen before anybody else does, and go on air', async () => {
+  const { page } = admin;
+  await page.goto('/studio');
+  await page.waitForSelector('[data-check=picture][data-is=good]');
+  const again = page.waitForResponse((reply) => /\/studio\/preview\/test\/main\.m3u8\?.*content=slides/.test(reply.url()) && reply.ok());
+  await page.check('[name=content][value=slides]');
+  assert.match(await (await again).text(), /FRAME-RATE=15\.000/);
+  await page.waitForSelector('[data-check=picture][data-is=good]');
+  await look(page, 'studio, slides');
+  await page.fill('#title', 'Tulisan di layar');
+  await page.click('[data-go]');
+  await page.waitForSelector('body.is-on-air');
+  const { id, content } = (await call('GET', '/broadcasts')).items.find(({ title }) => title === 'Tulisan di layar');
+  assert.equal(content, 'slides');
+  await live(id);
+  assert.equal((await call('GET', `/broadcasts/${id}`)).renditions[0].frame_rate, 15);
+  await call('POST', `/broadcasts/${id}/end`);
+  await page.waitForSelector('body.is-on-air', { state: 'detached' });
+});
+
 test('without JavaScript the studio shows mistakes on the page', async () => {
   const { page, context } = await visitor(browser, box.url, { javaScriptEnabled: false });
   await signIn(page, ADMIN);

@@ -156,7 +156,7 @@ test('a viewer changes over by itself when the box leaves out the largest pictur
     context.diagnostic(`the picture stood still for ${Math.round(longest)} ms at most`);
     assert.ok(longest < 3000, `the picture stood still for ${longest} ms`);
     const { health } = await ask('GET', `/broadcasts/${id}`);
-    assert.equal(health, 'busy', 'the studio says so');
+    assert.ok(['busy', 'half_rate'].includes(health), `the studio says so: ${health}`);
     await ask('POST', `/broadcasts/${id}/end`);
     assert.deepEqual(complaints, []);
 

@@ -46,8 +46,13 @@ fn calls(server: &Server) -> Vec<Call> {
         Call {
             method: "POST",
             path: "/broadcasts".into(),
-            good: json!({"title": "x", "source": "cam-none", "audience": "public", "description": "y"}),
-            bad: vec![("title", titles()), ("audience", audiences()), ("description", descriptions())],
+            good: json!({"title": "x", "source": "cam-none", "audience": "public", "description": "y", "content": "slides"}),
+            bad: vec![
+                ("title", titles()),
+                ("audience", audiences()),
+                ("description", descriptions()),
+                ("content", vec![json!("Slides"), json!("text"), json!("")]),
+            ],
             required: &["title", "source"],
         },
         Call {

@@ -733,6 +733,8 @@ impl Things {
         let key =
             vec![input("label", Text, ODD, label), input("auto_live", Choice, "0", no_choice("auto_live")), audience()];
         let source = ["", "cam-none", "rtmp-none", "<b>", "../x"].map(|bad| sent(bad, 404, NO_SOURCE, At("source")));
+        // An older page's form has none.
+        let content = no_choice("content").into_iter().filter(|fault| fault.sent.is_some()).collect();
         let go = texts().into_iter().chain([
             input(
                 "source",
@@ -744,6 +746,7 @@ impl Things {
                     .collect(),
             ),
             input("microphone", Hidden, "none", vec![]),
+            input("content", Choice, "slides", content),
             audience(),
             input(
                 "record",

@@ -8,10 +8,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::playlist_rules::{Playlist, Segment};
-use crate::server::{Server, until};
+use crate::server::{ADMIN, Server, until};
 use crate::tools;
 
 /// Two rungs that a busy machine encodes.
@@ -266,6 +266,119 @@ fn a_box_that_is_too_busy_leaves_rungs_out_and_takes_them_back() {
     tools::decode(&format!("{}/media/{id}/av2/index.m3u8", server.http));
     let file = tools::write(server.data.path(), "download.mp4", &server.fetch(&format!("/media/{id}/download.mp4")));
     tools::decode(tools::as_text(&file));
+}
+
+/// Seconds from each picture of a segment to the next; nobody is asked what a decoder would make of their rate.
+fn stand(server: &Server, id: &str, folder: &str, segment: &Segment) -> Vec<f64> {
+    let uri = segment.uri.as_ref().expect("complete");
+    let mut bytes = server.fetch(&format!("/media/{id}/{folder}/{}", segment.map));
+    bytes.extend(server.fetch(&format!("/media/{id}/{folder}/{uri}")));
+    let file = tools::write(server.data.path(), "segment.mp4", &bytes);
+    tools::times(tools::as_text(&file), "v").windows(2).map(|pair| pair[1] - pair[0]).collect()
+}
+
+#[test]
+fn the_last_rung_loses_every_other_frame_before_it_is_late() {
+    let server = Server::start(&["--ladder", "off", "--video-height", "720"]);
+    let id = server.go_live("Half");
+    server.until_duration(&id, 4.0);
+    let encoding = server.workers().into_iter().max_by_key(|worker| threads(*worker)).expect("a worker");
+    // Less and less, until it is not enough for all frames: then it is enough for half of them.
+    let mut run = 40.0_f64;
+    let (slowed, health) = loop {
+        assert!(run > 1.0, "all frames are carried with nothing");
+        let slowed = Slowed::start(encoding, run as u64, 50);
+        let begin = Instant::now();
+        let health = loop {
+            let health = server.broadcast(&id)["health"].clone();
+            if health != "ok" || begin.elapsed() > Duration::from_secs(4) {
+                break health;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        };
+        if health != "ok" {
+            break (slowed, health);
+        }
+        run *= 0.8;
+    };
+    println!("half of the frames are left out at {run:.0} of 50 ms");
+    assert_eq!(health, "half_rate");
+    let told = server.broadcast(&id);
+    assert_eq!(told["reason_code"], "too_busy");
+    assert!(told["reason"].as_str().is_some_and(|reason| reason.contains("every other one")), "{told}");
+    let length = || server.broadcast(&id)["duration_s"].as_f64().expect("a number");
+    // What waited when it began is made up for within two seconds.
+    let begun = length();
+    server.until_duration(&id, begun + 3.0);
+    let (from, since) = (length(), Instant::now());
+    server.until_duration(&id, from + 8.0);
+    assert!(since.elapsed() < Duration::from_millis(9500), "it keeps up: {:?}", since.elapsed());
+    let to = length();
+    drop(slowed);
+    assert_eq!(server.broadcast(&id)["health"], "half_rate");
+    let media = playlist(&server, &id, "av");
+    let mut at = 0.0;
+    let mut seen = 0;
+    for segment in complete(&media) {
+        assert!(!segment.discontinuity || segment.msn == 0, "segment {}", segment.msn);
+        if at >= from && at + segment.duration <= to {
+            let stand = stand(&server, &id, "av", segment);
+            assert!(
+                stand.len() >= 14 && stand.iter().all(|lasts| (lasts - 1.0 / 15.0).abs() < 1e-4),
+                "segment {}: {stand:?}",
+                segment.msn
+            );
+            seen += 1;
+        }
+        at += segment.duration;
+    }
+    assert!(seen >= 2, "{seen} segments");
+
+    let begin = Instant::now();
+    while server.broadcast(&id)["health"] != "ok" {
+        assert!(begin.elapsed() < Duration::from_secs(90), "the others do not come back");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    println!("all frames again after {:?}", begin.elapsed());
+    let back = length();
+    server.until_duration(&id, back + 6.0);
+    server.end(&id);
+    let media = playlist(&server, &id, "av");
+    // The very last one is what there was of it.
+    let whole: Vec<_> = complete(&media).collect();
+    let stand = stand(&server, &id, "av", whole[whole.len() - 2]);
+    assert!(stand.len() >= 29 && stand.iter().all(|lasts| (lasts - 1.0 / 30.0).abs() < 1e-4), "{stand:?}");
+    tools::decode(&format!("{}/media/{id}/av/index.m3u8", server.http));
+}
+
+#[test]
+fn what_a_broadcast_shows_is_kept_and_said_and_holds_after_a_restart() {
+    let mut server = Server::start(&["--video-height", "480", "--video-kbps", "600"]);
+    // The preview runs with the other choice when the button is pressed.
+    let admin = server.client(ADMIN);
+    let preview = || admin.get("/studio/preview/test/main.m3u8?content=talk").text();
+    until("a preview", || preview().contains("FRAME-RATE=30.000").then_some(()));
+    let made = server.post("/broadcasts", json!({"title": "Text", "source": "test", "content": "slides"}));
+    assert_eq!(made["content"], "slides");
+    let id = made["id"].as_str().expect("an id").to_owned();
+    server.until_duration(&id, 4.0);
+    let told = server.broadcast(&id);
+    assert_eq!((&told["content"], told["renditions"][0]["frame_rate"].as_f64()), (&json!("slides"), Some(15.0)));
+    assert!(check_in_step(&server, &id) >= 1);
+    let data = server.data.clone();
+    server.kill();
+    drop(server);
+    let server = Server::start_on(&data, &["--video-height", "480", "--video-kbps", "600"]);
+    let so_far = server.broadcast(&id)["duration_s"].as_f64().expect("a number");
+    server.until_duration(&id, so_far + 4.0);
+    let told = server.broadcast(&id);
+    assert_eq!((&told["content"], told["renditions"][0]["frame_rate"].as_f64()), (&json!("slides"), Some(15.0)));
+    server.end(&id);
+    assert_eq!(server.broadcast(&id)["content"], "slides");
+    let talk = server.go_live("People");
+    server.until_duration(&talk, 2.0);
+    let told = server.broadcast(&talk);
+    assert_eq!((&told["content"], told["renditions"][0]["frame_rate"].as_f64()), (&json!("talk"), Some(30.0)));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use siaran::base::clock;
+use siaran::base::terms::Content;
 use siaran::media::protocol::*;
 use siaran::media::rungs::Rung;
 
@@ -165,6 +166,7 @@ fn test_pattern() -> Capture {
     Capture {
         video: VideoInput::TestPattern,
         audio: AudioInput::TestTone,
+        content: Content::Talk,
         rungs: rung(1280, 720),
         frame_rate: 30,
         part_ms: 200,

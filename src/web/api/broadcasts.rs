@@ -13,7 +13,7 @@ use super::{Page, ProblemBody};
 use crate::accounts::{Audience, Invalid};
 use crate::base::clock::{self, TIMESCALE, ticks_to_seconds};
 use crate::base::ids;
-use crate::base::terms::{BroadcastState, SourceKind};
+use crate::base::terms::{BroadcastState, Content, SourceKind};
 use crate::broadcast::actor::Wellbeing;
 use crate::broadcast::source::Source;
 use crate::broadcast::studio::{NewBroadcast, StudioError, Wish};
@@ -56,6 +56,8 @@ pub struct BroadcastBody {
     pub pin: Option<String>,
     pub source: String,
     pub source_kind: SourceKind,
+    /// What it was encoded for; what is passed through stays as it comes.
+    pub content: Content,
     pub watch_url: String,
     pub playlist_url: String,
     /// Null while it is on air.
@@ -73,9 +75,9 @@ pub struct BroadcastBody {
     pub recorded: bool,
     /// How it is doing while it is on air; for staff.
     pub health: Option<Wellbeing>,
-    /// Why there is no picture or no sound, an English sentence; for staff.
+    /// Why there is no picture or no sound, or only half of the frames, an English sentence; for staff.
     pub reason: Option<String>,
-    /// The same as a stable word, such as `camera_unavailable`, `no_encoder` or `worker_lost`.
+    /// The same as a stable word, such as `camera_unavailable`, `no_encoder`, `worker_lost` or `too_busy`.
     pub reason_code: Option<&'static str>,
     /// Watching now.
     pub viewers: usize,
@@ -147,6 +149,7 @@ pub async fn describe(
         pin: broadcast.pin.clone().filter(|_| for_staff),
         source: broadcast.source.clone(),
         source_kind: broadcast.source_kind,
+        content: broadcast.content,
         watch_url: format!("/watch/{id}"),
         playlist_url: format!("/media/{id}/main.m3u8"),
         download_url: (state == BroadcastState::Ended && broadcast.recorded)
@@ -203,6 +206,8 @@ pub struct NewBroadcastBody {
     source: String,
     /// A microphone's id, or `none` for no sound; without it, the camera's own or the first there is.
     microphone: Option<String>,
+    /// `talk` (default): people. `slides`: screen text stays legible.
+    content: Option<Content>,
     /// Default: public.
     audience: Option<Audience>,
     /// At most 5000 characters.
@@ -234,6 +239,7 @@ pub async fn create(
         audience: body.audience.unwrap_or_default(),
         source_id: body.source,
         microphone: body.microphone,
+        content: body.content.unwrap_or_default(),
         account_id: Some(session.person.id),
         stream_key_id: None,
         recording: body.record.unwrap_or_default(),

@@ -231,6 +231,8 @@ const PROBLEMS: &[(&str, &str, &str)] = &[
         "Mikrofon tidak dapat dibuka: periksa kabelnya, atau pilih mikrofon lain.",
         "The microphone cannot be opened: check its cable, or choose another one.",
     ),
+    ("too_busy", "Kurangi pekerjaan lain di kotak siaran.", "Give the box less else to do."),
+    ("too_hot", "Periksa lubang udaranya.", "See that air gets to it."),
     (
         "encoded_anew",
         "Gambar H.264 dari kamera ini tidak dapat diteruskan apa adanya, jadi dikodekan ulang.",
@@ -362,6 +364,7 @@ impl Lang {
             "auto_live" => self.keys_when(),
             "source" => self.studio_step_source(),
             "microphone" => self.studio_microphone(),
+            "content" => self.studio_content(),
             "pin" => self.pin_label(),
             "rule" => self.retention_title(),
             "days" => self.retention_field_days(),

@@ -38,6 +38,11 @@ texts! {
         "There is no source. Plug in a USB camera or make a stream key.";
     studio_microphone = "Mikrofon", "Microphone";
     studio_microphone_none = "Tanpa suara", "No sound";
+    studio_content = "Yang ditampilkan", "What is shown";
+    content_talk = "Orang", "Talk";
+    content_talk_hint = "Gerak tetap halus.", "People: movement stays smooth.";
+    content_slides = "Tulisan di layar", "Slides";
+    content_slides_hint = "Tulisan kecil tetap terbaca; gerak kurang halus.", "Screen text: small letters stay legible, movement is less smooth.";
     studio_title_label = "Judul", "Title";
     studio_description_label = "Keterangan", "Description";
     studio_checks = "Pemeriksaan", "Checks";
@@ -89,6 +94,8 @@ texts! {
         "This box is busy: the largest picture is left out for a while. Viewers get a smaller one.";
     air_health_hot = "Kotak ini terlalu panas: gambar terbesar dihentikan sementara. Periksa lubang udaranya.",
         "This box is too hot: the largest picture is left out for a while. See that air gets to it.";
+    air_health_half_rate = "Kotak ini tidak sanggup: penonton hanya menerima gambar terkecil, dengan separuh jumlah gambar per detik.",
+        "This box cannot keep up: viewers get only the smallest picture, with half as many frames a second.";
     air_health_lost = "Tidak tersambung ke kotak siaran. Siaran mungkin tetap berjalan; mencoba lagi…",
         "Not connected to the box. The broadcast may well be running; trying again…";
     air_pin = "PIN untuk penonton", "PIN for viewers";

@@ -135,6 +135,7 @@ fn studio(t: Lang, on_air: Vec<OnAir>) -> Studio {
         draft: Draft {
             source: "cam0".into(),
             microphone: "mic1".into(),
+            content: Field::of(Content::Talk),
             title: Field::of(t.studio_default_title("13 November 2025")),
             description: Field::default(),
             audience: Field::of(Audience::Public),

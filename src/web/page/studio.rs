@@ -5,12 +5,12 @@ use serde_json::json;
 
 use super::tv::Qr;
 use super::{Audience, AudienceWords as _, Field, Site};
-pub use crate::base::terms::SourceKind;
+pub use crate::base::terms::{Content, SourceKind};
 use crate::broadcast::actor::Wellbeing;
 pub use crate::broadcast::source::{Microphone, Source};
 use crate::web::i18n::Lang;
 
-/// Posts `source`, `microphone`, `title`, `description`, `audience` to `/studio/broadcasts`; the script sends the
+/// Posts `source`, `microphone`, `content`, `title`, `description`, `audience` to `/studio/broadcasts`; the script sends the
 /// same to the API instead.
 #[derive(Template)]
 #[template(path = "studio.html")]
@@ -39,6 +39,7 @@ pub struct Studio {
 pub struct Draft {
     pub source: String,
     pub microphone: String,
+    pub content: Field<Content>,
     pub title: Field,
     pub description: Field,
     pub audience: Field<Audience>,
@@ -85,6 +86,7 @@ impl Health {
             Wellbeing::CaptureFailing => "capture_failing",
             Wellbeing::Busy => "busy",
             Wellbeing::Hot => "hot",
+            Wellbeing::HalfRate => "half_rate",
             Wellbeing::RecordingPaused => "recording_paused",
             Wellbeing::RecordingFailing => "recording_failing",
         }
@@ -101,8 +103,31 @@ impl Health {
             Wellbeing::CaptureFailing => t.air_health_capture_failing(),
             Wellbeing::Busy => t.air_health_busy(),
             Wellbeing::Hot => t.air_health_hot(),
+            Wellbeing::HalfRate => t.air_health_half_rate(),
             Wellbeing::RecordingPaused => t.air_health_recording_paused(),
             Wellbeing::RecordingFailing => t.air_health_recording_failing(),
+        }
+    }
+}
+
+/// How the studio speaks of what a broadcast shows.
+trait ContentWords {
+    fn name(&self, t: Lang) -> &'static str;
+    fn hint(&self, t: Lang) -> &'static str;
+}
+
+impl ContentWords for Content {
+    fn name(&self, t: Lang) -> &'static str {
+        match self {
+            Content::Talk => t.content_talk(),
+            Content::Slides => t.content_slides(),
+        }
+    }
+
+    fn hint(&self, t: Lang) -> &'static str {
+        match self {
+            Content::Talk => t.content_talk_hint(),
+            Content::Slides => t.content_slides_hint(),
         }
     }
 }
@@ -196,7 +221,7 @@ impl Studio {
                 "publisher_gone": t.air_health_publisher_gone(), "publisher_still": t.air_health_publisher_still(),
                 "restarting": t.air_health_restarting(), "recording_paused": t.air_health_recording_paused(),
                 "capture_failing": t.air_health_capture_failing(), "recording_failing": t.air_health_recording_failing(),
-                "busy": t.air_health_busy(), "hot": t.air_health_hot(), "lost": t.air_health_lost(),
+                "busy": t.air_health_busy(), "hot": t.air_health_hot(), "half_rate": t.air_health_half_rate(), "lost": t.air_health_lost(),
             },
             "checks": {
                 "waiting": t.check_waiting(), "pictureOk": t.check_picture_ok(), "pictureBad": t.check_picture_bad(),

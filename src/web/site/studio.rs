@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::live::live_address;
 use super::{Refusal, html_as, see_other};
 use crate::accounts::Audience;
-use crate::base::terms::BroadcastState;
+use crate::base::terms::{BroadcastState, Content};
 use crate::broadcast::source;
 use crate::broadcast::studio::{NewBroadcast, Wish as Recording};
 use crate::broadcast::{Studio, texts};
@@ -49,6 +49,7 @@ async fn studio(
     let draft = Draft {
         source: status.sources.iter().find(|source| source.ready).map(|source| source.id.clone()).unwrap_or_default(),
         microphone: status.sources.first().and_then(first_microphone).unwrap_or_default(),
+        content: Field::of(Content::Talk),
         title: Field::of(site.t.studio_default_title(&site.t.day(site.now_ms))),
         description: Field::default(),
         audience: Field::of(Audience::Public),
@@ -118,6 +119,8 @@ struct Wanted {
     description: String,
     source: String,
     microphone: String,
+    /// A form of an older page has none.
+    content: Option<Choice>,
     audience: Choice,
     /// Sent by the button that answers there being no room, as is `free_trash`.
     record: Option<Choice>,
@@ -132,6 +135,7 @@ impl Wanted {
             audience: self.audience.read("audience")?,
             source_id: self.source.clone(),
             microphone: Some(self.microphone.clone()).filter(|id| !id.is_empty()),
+            content: self.content.as_ref().map_or(Ok(Content::default()), |content| content.read("content"))?,
             account_id: Some(account_id.to_owned()),
             stream_key_id: None,
             recording: self.record.as_ref().map_or(Ok(Recording::default()), |record| record.read("record"))?,
@@ -158,11 +162,13 @@ async fn go_live(
     let draft = Draft {
         source: wanted.source.clone(),
         microphone: wanted.microphone.clone(),
+        content: refusal.choice("content", wanted.content.as_ref().unwrap_or(&Choice::default()), Content::Talk),
         title: refusal.field("title", wanted.title),
         description: refusal.field("description", wanted.description),
         audience: refusal.choice("audience", &wanted.audience, Audience::Public),
     };
-    let error = (!["title", "description", "audience"].contains(&refusal.at())).then(|| refusal.words.clone());
+    let error =
+        (!["title", "description", "content", "audience"].contains(&refusal.at())).then(|| refusal.words.clone());
     let status = status(&studio, &library).await;
     let page = page(site, &request, status, draft, error, true);
     html_as(refusal.status, &view::Studio { at: refusal.at().to_owned(), no_room, trash_bytes, ..page })
