@@ -123,8 +123,8 @@ struct Point {
 pub type Look<'a, E> = dyn FnMut(u64) -> Result<Vec<PartPlace>, E> + 'a;
 
 /// Stretches as they can be kept, of those that are wished for: in order, ticks on the time line, each with its end behind its
-/// beginning. They begin at the keyframe that is nearest, end at the nearest end of a part, and never are empty; those that
-/// come to touch become one. None where all is kept.
+/// beginning. They begin at the keyframe that is nearest, end at the nearest end of a part with which no picture is lost that is
+/// shown before, and never are empty; those that come to touch become one. None where all is kept.
 ///
 /// # Errors
 /// Those of `parts`, which tells of what parts a segment consists.
@@ -243,7 +243,8 @@ fn ends<E>(listed: &Listed, parts: &mut Look<'_, E>) -> Result<Vec<Point>, E> {
     let mut ends = Vec::new();
     if !listed.segment.gap {
         let parts = parts(listed.segment.msn)?;
-        ends.extend(parts.iter().skip(1).map(|next| place(listed, next)));
+        let both = parts.iter().zip(parts.iter().skip(1));
+        ends.extend(both.filter(|(part, _)| part.closed).map(|(_, next)| place(listed, next)));
     }
     ends.push(listed.end());
     Ok(ends)

@@ -33,6 +33,7 @@ impl Media {
                 start: start + number * PART,
                 duration: PART,
                 independent: *independent,
+                closed: true,
             };
             let parts: Vec<_> = (0..).zip(keys).map(place).collect();
             let duration = PART * keys.len() as u64;
@@ -230,5 +231,37 @@ fn texts_and_chapters_go_with_what_is_kept() {
     assert_eq!(
         [0, 1_000, 2_999, 3_000, 8_500].map(|ms| shown_at(&all, ms)),
         [None, Some(0), Some(1_999), None, Some(2_500)]
+    );
+}
+
+/// Where pictures are decoded before others that are shown first, a part may end among them.
+#[test]
+fn a_stretch_ends_where_no_picture_is_shown_out_of_turn() {
+    use super::super::mp4::{Run, Sample, VIDEO_TRACK, chunk, parts};
+    const FRAME: u32 = 3600;
+    let part = |start: u64, delays: &[i32]| {
+        let sample = |(number, delay): (usize, &i32)| Sample {
+            duration: FRAME,
+            composition: delay * FRAME as i32,
+            sync: start == 0 && number == 0,
+            data: bytes::Bytes::from_static(b"picture"),
+        };
+        let samples = delays.iter().enumerate().map(sample).collect();
+        chunk(1, &[Run { track: VIDEO_TRACK, decode_time: start * u64::from(FRAME), samples }]).unwrap()
+    };
+    // I P | B B | P B | B
+    let bytes = [part(0, &[1, 3]), part(2, &[0, 0]), part(4, &[3, 0]), part(6, &[0])].concat();
+    let found = parts(&bytes).unwrap();
+    assert_eq!(found.iter().map(|part| part.closed).collect::<Vec<_>>(), [false, true, false, true]);
+    assert_eq!(found.iter().map(|part| part.independent).collect::<Vec<_>>(), [true, false, false, false]);
+    let frames = |count: u64| count * u64::from(FRAME);
+    let line = time_line(vec![segment(0, 0, frames(7), true)]);
+    let end = |wish: u64| {
+        let Ok(kept) = snap(&line, &[(0, wish)], &mut |_| Ok::<_, Infallible>(found.clone()));
+        kept.first().map(|kept| kept.end)
+    };
+    assert_eq!(
+        [end(frames(2)), end(frames(4)), end(frames(5)), end(frames(6))],
+        [Some(frames(4)), Some(frames(4)), Some(frames(4)), None]
     );
 }

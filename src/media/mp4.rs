@@ -197,6 +197,8 @@ pub struct PartPlace {
     pub duration: u64,
     /// It begins with a keyframe.
     pub independent: bool,
+    /// All that is decoded before its end is shown before what follows in the segment.
+    pub closed: bool,
 }
 
 /// The parts of a segment, each as [`chunk`] writes it.
@@ -206,6 +208,8 @@ pub struct PartPlace {
 pub fn parts(segment: &[u8]) -> Result<Vec<PartPlace>, MediaError> {
     const BAD: MediaError = MediaError::Video("a recorded part is not whole");
     let mut parts: Vec<PartPlace> = Vec::new();
+    // Of each part, when the first and the last of its pictures is shown.
+    let mut shown: Vec<(i64, i64)> = Vec::new();
     let mut at = 0;
     while at < segment.len() {
         let rest = &segment[at..];
@@ -219,18 +223,28 @@ pub fn parts(segment: &[u8]) -> Result<Vec<PartPlace>, MediaError> {
             start: parts.last().map_or(0, |before| before.start + before.duration),
             duration: 0,
             independent: false,
+            closed: true,
         };
+        let mut span = (i64::MAX, i64::MIN);
         if let Some(traf) = moof.traf.iter().find(|traf| traf.tfhd.track_id == VIDEO_TRACK) {
             part.start = traf.tfdt.as_ref().ok_or(BAD)?.base_media_decode_time;
             let mut first = None;
             for sample in traf.trun.iter().flat_map(|run| &run.samples) {
+                let time = (part.start.saturating_add(part.duration) as i64).saturating_add(sample.cts.unwrap_or(0));
+                span = (span.0.min(time), span.1.max(time));
                 part.duration += u64::from(sample.duration.or(traf.tfhd.default_sample_duration).ok_or(BAD)?);
                 first = first.or(Some(sample.flags == Some(SYNC)));
             }
             part.independent = first == Some(true);
         }
         parts.push(part);
+        shown.push(span);
         at += length;
+    }
+    let mut after = i64::MAX;
+    for (number, (first, _)) in shown.iter().enumerate().rev() {
+        parts[number].closed = shown[..=number].iter().all(|(_, last)| *last < after);
+        after = after.min(*first);
     }
     Ok(parts)
 }

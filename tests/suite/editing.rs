@@ -447,8 +447,8 @@ fn a_file_with_reordered_frames_is_cut_where_its_keyframes_are() {
     assert_eq!(cut.len(), 2, "{cut:?}");
     for ((from, to), (keyframe, end)) in cut.iter().zip([(1.8, 6.1), (9.0, 12.0)]) {
         near(*from, keyframe, 0.05);
-        // Its parts are longer.
-        near(*to, end, 0.55);
+        // Not every part of it ends where a picture may be the last one.
+        near(*to, end, 0.95);
     }
     let edited = read(&text(&server, &format!("/media/{id}/av/index.m3u8")));
     let seconds = cut.iter().map(|(from, to)| to - from).sum();
