@@ -17,10 +17,9 @@ use crate::media::fragment::{self, AudioFrame, Fragmenter, Tracks, VideoFrame};
 use crate::media::h264::VideoConfig;
 use crate::media::protocol::FromWorker;
 
-/// Frames that may wait for the encoder before the oldest is left out; for the last rung's, which is to lose none while the others
-/// are left out one by one.
+/// Frames that may wait for the encoder before the oldest is left out: less than players wait for, since a frame that is missing costs
+/// them less than one that is late.
 const BACKLOG: u32 = 15;
-const LAST_BACKLOG: u32 = 30;
 /// How much less of the processor the encoders of larger rungs ask for than those of the one below, where there is not enough:
 /// steps of niceness.
 const NICER: i32 = 4;
@@ -33,7 +32,6 @@ const EARLY: usize = 150;
 pub fn line(plan: &Plan<'_>, number: usize) -> String {
     let Plan { encoder, content, width, height, frame_rate, rungs, .. } = plan;
     let rung = rungs[number];
-    let backlog = if number + 1 == rungs.len() { LAST_BACKLOG } else { BACKLOG };
     let target =
         Target { width: rung.width, height: rung.height, frame_rate: *frame_rate, kbps: rung.kbps, content: *content };
     let scaled = if (rung.width, rung.height) == (*width, *height) {
@@ -42,7 +40,7 @@ pub fn line(plan: &Plan<'_>, number: usize) -> String {
         format!("videoscale add-borders=false ! {} ! ", raw_video(rung.width, rung.height, *frame_rate))
     };
     format!(
-        " appsrc name=pictures{number} is-live=true format=time max-buffers={backlog} max-bytes=0 leaky-type=downstream \
+        " appsrc name=pictures{number} is-live=true format=time max-buffers={BACKLOG} max-bytes=0 leaky-type=downstream \
          caps=\"{}\" ! {scaled}{} ! video/x-h264,stream-format=avc,alignment=au ! appsink name=video{number} sync=false",
         raw_video(*width, *height, *frame_rate),
         encoder::description(encoder, target),
