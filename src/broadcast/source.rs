@@ -78,9 +78,12 @@ pub fn cameras(devices: &[Device], wanted: Wanted) -> Vec<Source> {
 pub const NO_MICROPHONE: &str = "none";
 
 /// What is not there of what was asked for.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Absent {
+    /// There is no such source, or it is not connected now.
+    #[error("the source is not there")]
     Source,
+    #[error("the microphone is not there")]
     Microphone,
 }
 

@@ -70,11 +70,8 @@ pub struct Asked<'a> {
 
 #[derive(Debug, thiserror::Error)]
 pub enum StudioError {
-    /// There is no such source, or it is not connected now.
-    #[error("the source is not there")]
-    NoSource,
-    #[error("the microphone is not there")]
-    NoMicrophone,
+    #[error(transparent)]
+    Absent(#[from] Absent),
     /// Somebody else's broadcast is on air from it.
     #[error("the source is on air already")]
     SourceOnAir { broadcast_id: String },
@@ -421,13 +418,9 @@ impl Studio {
         let devices = self.0.devices.borrow().clone();
         let known = source_id != source::TEST || self.0.config.test_source;
         if !known {
-            return Err(StudioError::NoSource);
+            return Err(Absent::Source.into());
         }
-        let inputs = source::inputs(source_id, microphone, &devices, self.wanted()).map_err(|absent| match absent {
-            Absent::Source => StudioError::NoSource,
-            Absent::Microphone => StudioError::NoMicrophone,
-        });
-        let (video, mut audio) = inputs?;
+        let (video, mut audio) = source::inputs(source_id, microphone, &devices, self.wanted())?;
         let mut content = content;
         if let Some(Task::Capture(now)) = running.as_ref().map(|program| &program.task) {
             content = content.or(Some(now.content));

@@ -15,7 +15,7 @@ use crate::base::clock::{self, TIMESCALE, ticks_to_seconds};
 use crate::base::ids;
 use crate::base::terms::{BroadcastState, Content, SourceKind};
 use crate::broadcast::actor::Wellbeing;
-use crate::broadcast::source::Source;
+use crate::broadcast::source::{Absent, Source};
 use crate::broadcast::studio::{NewBroadcast, StudioError, Wish};
 use crate::broadcast::{Studio, texts};
 use crate::library::Library;
@@ -511,10 +511,10 @@ impl From<StudioError> for Problem {
     fn from(error: StudioError) -> Problem {
         let other = |status, code, sentence| Problem::new(Code::Other(status, code), sentence);
         match error {
-            StudioError::NoSource => {
+            StudioError::Absent(Absent::Source) => {
                 other(StatusCode::NOT_FOUND, "no_source", "This source is not there. Is it connected?").field("source")
             }
-            StudioError::NoMicrophone => {
+            StudioError::Absent(Absent::Microphone) => {
                 let sentence = "This microphone is not there. Choose another one, or `none`.";
                 other(StatusCode::NOT_FOUND, "no_such_microphone", sentence).field("microphone")
             }
