@@ -119,7 +119,7 @@ fn check(server: &Server, id: &str, expected: &[&str]) {
             all
         };
         let off = all(&mine).iter().zip(all(&pictures)).map(|(mine, theirs)| (mine - theirs).abs()).fold(0.0, f64::max);
-        // Half a frame, where the rate varies.
+        // The tool shows a recording that varies a little later as a whole, where a frame of it is shown before it is decoded.
         assert!(off < 0.02, "{folder}: {off} s off");
         tools::decode(&format!("{}/media/{id}/{folder}/index.m3u8", server.http));
     }
