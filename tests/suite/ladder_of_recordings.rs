@@ -257,6 +257,7 @@ fn what_is_edited_meanwhile_is_edited_in_all_of_them() {
     let server = Server::start(ONE);
     let made = tempfile::tempdir().expect("a temporary directory");
     let id = read_in(&server, &long(made.path()));
+    until("some of it", || (ladder(&server, &id)["progress"].as_f64()? > 0.0).then_some(()));
     let kept =
         json!({"kept": [{"from_s": 2.0, "to_s": 5.3}, {"from_s": 12.0, "to_s": 14.7}, {"from_s": 30.0, "to_s": 37.1}]});
     let (status, edited) = server.call("PUT", &format!("/broadcasts/{id}/edit"), Some(kept));
