@@ -64,6 +64,8 @@ test('a viewer gets the best picture by itself, can save data or only listen, li
 
   await call('POST', `/broadcasts/${id}/end`);
   await page.waitForSelector('[data-recording]:not([hidden])');
+  // So short a recording is loaded at once: not while the box is busy making its pictures.
+  await rest(3000);
   await page.reload();
   await moving(page, 1);
   await untilLines(page, 480);
