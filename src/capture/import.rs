@@ -411,7 +411,7 @@ impl Reader {
                 Output::Part(cut) if cut.part.bytes.len() > LARGEST => {
                     return Err((ErrorCode::CannotPass, String::from("its bit rate is too high")));
                 }
-                Output::Part(cut) => self.outbox.whole(cut),
+                Output::Part(cut) => self.outbox.whole(FromWorker::Part(cut.part)),
             }
         }
         Ok(())

@@ -309,7 +309,7 @@ impl Encoded {
         let made = making.together.picture(Picture { shown: at, key, data }).map_err(|error| error.to_string())?;
         drop(making);
         if let Some((msn, parts)) = made {
-            self.outbox.whole_segment(FromWorker::Made { rendition: self.rendition, msn, parts });
+            self.outbox.whole(FromWorker::Made { rendition: self.rendition, msn, parts });
         }
         Ok(())
     }

@@ -116,19 +116,8 @@ impl Outbox {
         self.0.changed.notify_all();
     }
 
-    /// For parts of what is not live: waits until there is room, and leaves none out.
-    pub fn whole(&self, cut: Cut) {
-        let mut queue = self.0.lock();
-        while queue.part_bytes > 0 && queue.part_bytes + cut.part.bytes.len() > MAX_QUEUED_BYTES {
-            queue = self.0.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
-        }
-        queue.part_bytes += cut.part.bytes.len();
-        queue.waiting.push_back(FromWorker::Part(cut.part));
-        self.0.changed.notify_all();
-    }
-
-    /// The same for segments that are made.
-    pub fn whole_segment(&self, message: FromWorker) {
+    /// For media of what is not live: waits until there is room, and leaves none out.
+    pub fn whole(&self, message: FromWorker) {
         let mut queue = self.0.lock();
         let weight = weight(&message);
         while queue.part_bytes > 0 && queue.part_bytes + weight > MAX_QUEUED_BYTES {

@@ -10,11 +10,12 @@ use bytes::Bytes;
 
 use super::vod::{Library, LibraryError, lock, remember};
 use crate::accounts::Audience;
-use crate::base::clock;
+use crate::base::clock::{self, TIMESCALE};
 use crate::base::terms::BroadcastState;
+use crate::media::edit;
 use crate::media::protocol::Init;
 use crate::store::broadcasts::{self, Broadcast, Edit, Filter, Outcome};
-use crate::store::{Connection, StoreError, Transaction, audit, media, settings};
+use crate::store::{Connection, StoreError, Transaction, audit, edits, media, settings};
 
 impl Library {
     /// Whether the database answers.
@@ -67,10 +68,21 @@ impl Library {
             .await
     }
 
-    /// Breaks in a broadcast's media, as far as it is indexed.
+    /// Breaks in a broadcast's media, as far as it is indexed; of an edited one those that are shown, where they are shown.
     pub async fn gaps(&self, id: &str) -> Result<Vec<media::Gap>, StoreError> {
         let id = id.to_owned();
-        self.db.read(move |db| -> Result<_, StoreError> { Ok(media::gaps(db, &id, media::fullest(db, &id)?)?) }).await
+        let read = move |db: &Connection| -> Result<_, StoreError> {
+            Ok((media::gaps(db, &id, media::fullest(db, &id)?)?, edits::kept(db, &id)?))
+        };
+        let (mut gaps, kept) = self.db.read(read).await?;
+        if !kept.is_empty() {
+            gaps.retain_mut(|gap| {
+                let shown = edit::shown_at(&kept, gap.position * 1000 / u64::from(TIMESCALE));
+                gap.position = shown.unwrap_or_default() * u64::from(TIMESCALE) / 1000;
+                shown.is_some()
+            });
+        }
+        Ok(gaps)
     }
 
     pub async fn thumbnail(&self, id: &str) -> Result<Option<Bytes>, StoreError> {

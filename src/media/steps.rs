@@ -10,7 +10,7 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mp4_atom::{Atom, Decode, Moof, Traf};
+use mp4_atom::{Decode, Moof, Traf};
 
 use super::MediaError;
 use super::mp4::{self, AUDIO_TRACK, Run, Sample, VIDEO_TRACK};
@@ -66,8 +66,8 @@ impl Apart {
         let mut at = 0;
         while at < media.len() {
             let moof = Moof::decode(&mut &media[at..])?;
-            let size = box_size(media, at, Moof::KIND.as_ref())?;
-            let length = size + box_size(media, at + size, b"mdat")?;
+            let size = mp4::box_size(&media[at..], b"moof").ok_or(BAD)?;
+            let length = size + mp4::box_size(&media[at + size..], b"mdat").ok_or(BAD)?;
             let fragment = media.slice(at..at + length);
             let mut part = PartOutline {
                 sequence: moof.mfhd.sequence_number,
@@ -116,13 +116,6 @@ impl Outline {
     fn frames(&self) -> usize {
         self.parts.iter().map(|part| part.durations.len()).sum()
     }
-}
-
-/// Bytes of the box of this kind that begins at `at` and lies in `bytes` as a whole.
-fn box_size(bytes: &[u8], at: usize, kind: &[u8]) -> Result<usize, MediaError> {
-    let head = bytes.get(at..at + 8).filter(|head| &head[4..] == kind).ok_or(BAD)?;
-    let size = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
-    if size >= 8 && size <= bytes.len() - at { Ok(size) } else { Err(BAD) }
 }
 
 fn samples(traf: &Traf, fragment: &Bytes) -> Result<Vec<Sample>, MediaError> {

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::ladders::LadderBody;
 use super::{Page, ProblemBody};
 use crate::accounts::{Audience, Invalid};
-use crate::base::clock::{self, TIMESCALE, ticks_to_seconds};
+use crate::base::clock::{self, ticks_to_seconds};
 use crate::base::ids;
 use crate::base::terms::{BroadcastState, Content, SourceKind};
 use crate::broadcast::actor::Wellbeing;
@@ -19,7 +19,6 @@ use crate::broadcast::source::{Absent, Source};
 use crate::broadcast::studio::{NewBroadcast, StudioError, Wish};
 use crate::broadcast::{Studio, texts};
 use crate::library::Library;
-use crate::media::edit;
 use crate::people::{Person, Session};
 use crate::store::broadcasts::{Broadcast, Edit, Filter};
 use crate::web::access;
@@ -127,16 +126,7 @@ pub async fn describe(
         None => library.newest_inits(id).await?,
     };
     let duration = live.as_ref().map_or(broadcast.duration, |live| live.windows.leading().duration);
-    let mut gaps = library.gaps(id).await?;
-    if broadcast.edited {
-        let kept = library.stretches(id).await?;
-        let ms = |ticks: u64| ticks * 1000 / u64::from(TIMESCALE);
-        gaps.retain_mut(|gap| {
-            let shown = edit::shown_at(&kept, ms(gap.position));
-            gap.position = shown.unwrap_or_default() * u64::from(TIMESCALE) / 1000;
-            shown.is_some()
-        });
-    }
+    let gaps = library.gaps(id).await?;
     let ladder = if for_staff { library.ladder(id).await? } else { None };
     Ok(BroadcastBody {
         id: id.clone(),
